@@ -1,0 +1,138 @@
+"""The asyncio client for the AILabTools image service, with a local engine of its own.
+
+::
+
+    async with AsyncClient() as client:
+        result = await client.run(HDColorMigration("harbour.jpg", Auto(color_count=4)))
+        await result.save("out/")
+"""
+
+from .client import AsyncClient
+from .errors import (
+    AILabError,
+    AuthenticationError,
+    ClientClosed,
+    ClientMisused,
+    CreditsExhausted,
+    DeliveryError,
+    DownloadFailed,
+    EndpointRetired,
+    FileKept,
+    InputRejected,
+    InvalidOperation,
+    LimitRetryFailed,
+    MalformedReply,
+    MissingExtra,
+    NotDelivered,
+    NotFound,
+    OutcomeUnknown,
+    PlatformError,
+    ProcessFailed,
+    QuotaExceeded,
+    ResultExpired,
+    ServiceError,
+    ServiceUnavailable,
+    StateConflict,
+    TaskCanceled,
+    TaskError,
+    TaskFailed,
+    TaskNotFound,
+    TaskTimeout,
+    TaskUnsettled,
+    Throttled,
+    TimeoutFailed,
+)
+from .events import Event
+from .operations import (
+    Auto,
+    CartoonGenerator,
+    CartoonResult,
+    CartoonStyle,
+    ColorMigrationResult,
+    Endpoint,
+    EndpointResult,
+    ErasureResult,
+    HDColorMigration,
+    ImageErasure,
+    MicroMotion,
+    Motion,
+    MotionResult,
+    Operation,
+    RefPic,
+    Result,
+    ResultFile,
+    Template,
+    catalogue,
+)
+from .poller import PollPolicy
+from .protocol.services import Service
+from .protocol.states import TaskState
+from .retry import RetryPolicy
+from .task import Task, TaskUpdate
+from .transport import Timeouts
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AILabError",
+    "AsyncClient",
+    "AuthenticationError",
+    "Auto",
+    "CartoonGenerator",
+    "CartoonResult",
+    "CartoonStyle",
+    "ClientClosed",
+    "ClientMisused",
+    "ColorMigrationResult",
+    "CreditsExhausted",
+    "DeliveryError",
+    "DownloadFailed",
+    "Endpoint",
+    "EndpointResult",
+    "EndpointRetired",
+    "ErasureResult",
+    "Event",
+    "FileKept",
+    "HDColorMigration",
+    "ImageErasure",
+    "InputRejected",
+    "InvalidOperation",
+    "LimitRetryFailed",
+    "MalformedReply",
+    "MicroMotion",
+    "MissingExtra",
+    "Motion",
+    "MotionResult",
+    "NotDelivered",
+    "NotFound",
+    "Operation",
+    "OutcomeUnknown",
+    "PlatformError",
+    "PollPolicy",
+    "ProcessFailed",
+    "QuotaExceeded",
+    "RefPic",
+    "Result",
+    "ResultExpired",
+    "ResultFile",
+    "RetryPolicy",
+    "Service",
+    "ServiceError",
+    "ServiceUnavailable",
+    "StateConflict",
+    "Task",
+    "TaskCanceled",
+    "TaskError",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskState",
+    "TaskTimeout",
+    "TaskUnsettled",
+    "TaskUpdate",
+    "Template",
+    "Throttled",
+    "TimeoutFailed",
+    "Timeouts",
+    "__version__",
+    "catalogue",
+]

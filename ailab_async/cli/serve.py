@@ -1,0 +1,105 @@
+"""``ailab serve``: the local engine under uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MissingExtra
+from .exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..local import LocalEngine
+
+__all__ = ["serve"]
+
+_BACKLOG = 256
+_GRACE_SECONDS = 3
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM, both of which are its normal end."""
+    try:
+        import uvicorn
+
+        from ..local import LocalEngine
+
+        keys = arguments.key or [key for key in [os.environ.get("AILAB_ENGINE_KEY", "")] if key]
+        engine = LocalEngine(
+            workers=arguments.workers,
+            data=None if arguments.data is None else Path(arguments.data),
+            keys=keys,
+        )
+    except MissingExtra as error:
+        return _complain(str(error), Exit.BAD_INPUT)
+    except ImportError:
+        missing = MissingExtra("uvicorn", extra="local", purpose="ailab serve")
+        return _complain(str(missing), Exit.BAD_INPUT)
+    try:
+        listener = _listen(arguments.host, arguments.port)
+    except OSError as error:
+        where = f"{arguments.host} port {arguments.port}"
+        text = f"cannot listen on {where}: {error.strerror or error}; try another --port."
+        return _complain(text, Exit.UNREACHABLE)
+    config = uvicorn.Config(
+        engine.app,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    with listener:
+        return asyncio.run(_serve(engine, uvicorn.Server(config), listener, keyed=bool(keys)))
+
+
+async def _serve(
+    engine: LocalEngine, server: Any, listener: socket.socket, *, keyed: bool
+) -> int:
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn puts these back when it has stopped and raises the signal again; as what stops the
+    # server is no failure, there must be something quieter to go back to than the default.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        await engine.start()
+    except OSError as error:
+        text = f"cannot use {error.filename or 'the data folder'}: {error.strerror or error}."
+        return _complain(text, Exit.CANNOT_WRITE)
+    async with engine:
+        host, port = listener.getsockname()[:2]
+        _announce(host, port, keyed=keyed)
+        await server.serve(sockets=[listener])
+    return Exit.DONE
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _announce(host: str, port: int, *, keyed: bool) -> None:
+    address = f"[{host}]" if ":" in host else host
+    print(f"Local engine at http://{address}:{port}", flush=True)  # noqa: T201
+    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback and not keyed:
+        _note("Whoever reaches this address may use it: AILAB_ENGINE_KEY or --key demand a key.")
+    if sys.stderr.isatty():
+        _note("Ctrl-C stops it.")
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _complain(text: str, code: Exit) -> int:
+    _note(f"ailab serve: {text}")
+    return code

@@ -1,0 +1,224 @@
+"""Result files: fetched, decoded and saved, off the event loop and whole or not at all.
+
+A file is written under a temporary name in its own folder, flushed, and only then given its name,
+so that a crash never leaves half a picture under it. Nothing is overwritten unless asked. The name
+comes from our side alone; only the extension is read from the file's first bytes, because hosts
+are known to send wrong names and types.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from attrs import define
+
+from .errors import DownloadFailed, FileKept, InvalidOperation
+from .operations import ResultFile, files_in
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+__all__ = ["Files", "extension_of"]
+
+T = TypeVar("T")
+
+RETENTION: Final = timedelta(hours=24)
+"""How long the service keeps a result (docs page "Querying Async Task Results")."""
+
+MAX_FILE_BYTES: Final = 512 * 2**20
+"""More than any picture or clip that the service makes; an endless body ends here."""
+
+_WRITE_AT: Final = 1024 * 1024
+"""Bytes gathered before they are handed to a worker thread: the hop costs more than the write."""
+
+
+@define(eq=False)
+class Files:
+    """Fetches and saves result files for one client; the ``FileStore`` of `ResultFile`."""
+
+    transport: Transport
+    limiter: anyio.CapacityLimiter
+    max_bytes: int = MAX_FILE_BYTES
+
+    def of(self, raw: Any, *, stem: str, task_id: str, now: datetime) -> tuple[ResultFile, ...]:
+        """Return the files that an answer names, in its order, named ``stem-1``, ``stem-2``…
+
+        ``now`` is when the answer came: no file lives longer than 24 h from then.
+        """
+        return files_in(
+            raw, stem=stem, expires_at=now + RETENTION, task_id=task_id, store=self
+        )
+
+    async def read(self, file: ResultFile) -> bytes:
+        """Return a whole file; raises `DownloadFailed`."""
+        if file.base64 is not None:
+            return await self._off_loop(_decoded, file.base64)
+        pieces: list[bytes] = []
+
+        async def keep(piece: bytes) -> None:
+            pieces.append(piece)
+
+        await self.transport.download(file.url or "", keep, max_bytes=self.max_bytes)
+        return b"".join(pieces)
+
+    async def save(
+        self, file: ResultFile, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> Path:
+        """Save a file and return where it is now.
+
+        Into a folder (one that exists, or a ``path`` that ends with a slash, which is made) it
+        goes under its name and the extension of its content; any other ``path`` is taken as it
+        is, in a folder that must exist. Raises `FileKept` where a file is there already and
+        ``overwrite`` is false, `DownloadFailed`, and ``OSError`` where the disk refuses. A
+        cancelled save leaves nothing behind.
+        """
+        folder, name = await self._off_loop(_place, os.fspath(path), overwrite)
+        draft = await self._off_loop(_Draft.begin, folder)
+        try:
+            if file.base64 is not None:
+                data = await self._off_loop(_decoded, file.base64)
+                await self._off_loop(draft.write, data)
+            else:
+                await self._fetch_into(draft, file.url or "")
+            return await self._off_loop(draft.finish, name, file.name, overwrite)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._off_loop(draft.discard)
+
+    async def _fetch_into(self, draft: _Draft, url: str) -> None:
+        waiting = bytearray()
+
+        async def take(piece: bytes) -> None:
+            waiting.extend(piece)
+            if len(waiting) >= _WRITE_AT:
+                data = bytes(waiting)
+                waiting.clear()
+                await self._off_loop(draft.write, data)
+
+        await self.transport.download(url, take, max_bytes=self.max_bytes)
+        await self._off_loop(draft.write, bytes(waiting))
+
+    async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
+        return await anyio.to_thread.run_sync(work, *args, limiter=self.limiter)
+
+
+@define
+class _Draft:
+    """A file on its way: everything here runs in a worker thread."""
+
+    path: Path
+    stream: BinaryIO
+    head: bytes = b""
+
+    @classmethod
+    def begin(cls, folder: Path) -> _Draft:
+        path = folder / f".ailab-{secrets.token_hex(8)}.part"
+        # O_EXCL follows no link that somebody may have put there
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return cls(path, os.fdopen(os.open(path, flags, 0o666), "wb", buffering=0))
+
+    def write(self, data: bytes) -> None:
+        self.head = self.head or data[:32]
+        view = memoryview(data)
+        while view:
+            view = view[self.stream.write(view) :]
+
+    def finish(self, name: str | None, own_name: str, overwrite: bool) -> Path:  # noqa: FBT001
+        """Give the file its name."""
+        if not self.head:
+            message = "The result file is empty."
+            raise DownloadFailed(message, action="download")
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        target = self.path.with_name(name or f"{own_name}{extension_of(self.head)}")
+        if overwrite:
+            self.path.replace(target)
+        else:
+            _rename_to_new(self.path, target)
+        _flush_folder(target.parent)
+        return target
+
+    def discard(self) -> None:
+        """Remove the draft where it was not finished."""
+        self.stream.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _place(path: str, overwrite: bool) -> tuple[Path, str | None]:  # noqa: FBT001
+    """Return folder and name; the name is None where the file's own one is to be used."""
+    target = Path(path)
+    if path.endswith(("/", os.sep)) or target.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return target, None
+    if not target.parent.is_dir():
+        hint = "Make it first, or end the path with a slash to have a folder made."
+        raise InvalidOperation("path", "in a folder that exists", path, hint=hint)
+    if not overwrite and os.path.lexists(target):
+        raise FileKept(str(target))  # before anything is fetched for it
+    return target.parent, target.name
+
+
+def _rename_to_new(draft: Path, target: Path) -> None:
+    """Rename without ever replacing a file, in one step where the file system can."""
+    try:
+        target.hardlink_to(draft)
+    except FileExistsError:
+        raise FileKept(str(target)) from None
+    except OSError:
+        # no hard links here (FAT, some network shares): reserve the name, then replace that
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            raise FileKept(str(target)) from None
+        draft.replace(target)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Windows cannot open a folder for this
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every file system can
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=False)
+    except (binascii.Error, ValueError) as error:
+        message = f"The result file is no valid base64 ({error})."
+        raise DownloadFailed(message, action="download") from None
+
+
+_MAGIC: Final = (
+    (0, b"\xff\xd8\xff", ".jpg"),
+    (0, b"\x89PNG\r\n\x1a\n", ".png"),
+    (0, b"GIF8", ".gif"),
+    (0, b"BM", ".bmp"),
+    (0, b"II*\x00", ".tif"),
+    (0, b"MM\x00*", ".tif"),
+    (8, b"WEBP", ".webp"),
+    (8, b"AVI ", ".avi"),
+    (4, b"ftyp", ".mp4"),
+    (0, b"\x1aE\xdf\xa3", ".webm"),
+)
+
+
+def extension_of(head: bytes) -> str:
+    """Return the extension, with its dot, of a file that begins with ``head``; else ``.bin``."""
+    for offset, magic, extension in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return extension
+    return ".bin"

@@ -1,0 +1,216 @@
+"""What a file says about itself: format, size and mode, from its header alone.
+
+Pillow's file classes read the header when they are made and decode nothing. They are used
+directly, and not through ``Image.open``: that would warn about pictures of 90 megapixels, which
+the service takes, and would try every format it has heard of.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from ..errors import InvalidOperation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import ImageFile
+
+__all__ = ["CONTENT_TYPES", "EXTENSIONS", "Header", "open_picture", "read_header", "sniff"]
+
+EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif"}
+CONTENT_TYPES: Final = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "BMP": "image/bmp",
+    "WEBP": "image/webp",
+    "TIFF": "image/tiff",
+}
+
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc")
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+
+
+@frozen(kw_only=True)
+class Header:
+    """What the header of a file declares."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+
+
+def sniff(data: bytes) -> str:
+    """Return the format by the first bytes, ``""`` where they are no picture's."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:8] == _PNG_SIGNATURE:
+        return "PNG"
+    if data[:2] == b"BM":
+        return "BMP"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[:4] in {b"II*\0", b"MM\0*"}:
+        return "TIFF"
+    if data[:6] in {b"GIF87a", b"GIF89a"}:
+        return "GIF"
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        return "AVIF" if brand in {b"avif", b"avis"} else "HEIC" if brand in _HEIF_BRANDS else ""
+    return ""
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """Read what the header declares, and check that the file is whole.
+
+    Raises `InvalidOperation` for an empty file, for what is no picture, for a header that cannot
+    be read and for a file that was cut short. See `_CHECKS` for what is noticed.
+    """
+    if not data:
+        hint = "If it is an open file: was it read before? Seek back to its start."
+        raise InvalidOperation(name, "a picture", "empty", hint=hint)
+    found = sniff(data)
+    if not found:
+        raise InvalidOperation(name, "a picture", f"a file that begins with {data[:12]!r}")
+    if found not in EXTENSIONS:  # refused by the rules, and there is no reader to measure it
+        return Header(format=found, width=0, height=0, mode="")
+    picture = open_picture(data, found, name)
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise InvalidOperation(name, "a picture", f"{width}x{height} pixels")
+    if not _CHECKS[found](data, picture):
+        hint = "It was cut short or damaged, perhaps by an interrupted copy."
+        raise InvalidOperation(name, f"a whole {found} file", f"{len(data)} bytes of it", hint=hint)
+    return Header(format=found, width=width, height=height, mode=picture.mode)
+
+
+def open_picture(data: bytes, picture_format: str, name: str) -> ImageFile.ImageFile:
+    """Return Pillow's file object over ``data``; its pixels are not decoded yet.
+
+    Raises `InvalidOperation` where the header cannot be read.
+    """
+    kind = _reader(picture_format)
+    try:
+        return kind(io.BytesIO(data))
+    except Exception as error:  # a broken file makes Pillow raise nearly anything
+        why = f"{picture_format} with a broken header ({error or type(error).__name__})"
+        raise InvalidOperation(name, "a readable picture", why) from error
+
+
+def _reader(picture_format: str) -> type[ImageFile.ImageFile]:
+    from PIL import (  # noqa: PLC0415 - Pillow is loaded with the first picture
+        BmpImagePlugin,
+        GifImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+    readers: dict[str, type[ImageFile.ImageFile]] = {
+        "JPEG": JpegImagePlugin.JpegImageFile,
+        "PNG": PngImagePlugin.PngImageFile,
+        "BMP": BmpImagePlugin.BmpImageFile,
+        "WEBP": WebPImagePlugin.WebPImageFile,
+        "TIFF": TiffImagePlugin.TiffImageFile,
+        "GIF": GifImagePlugin.GifImageFile,
+    }
+    return readers[picture_format]
+
+
+# --- is the file whole? -------------------------------------------------------------------------
+
+
+def _jpeg_is_whole(data: bytes, picture: Any) -> bool:
+    """Look for the end marker behind the start of the scan.
+
+    A thumbnail in the header has an end marker of its own, and cameras append things behind the
+    picture's: so the segments are walked to the first scan, in whose data the marker cannot occur
+    by chance. Missing scans of a progressive file that was closed properly are not noticed, nor
+    are damaged pixels.
+    """
+    del picture
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004
+        marker = data[at + 1]
+        if marker == 0xFF:  # noqa: PLR2004 - fill bytes before a marker
+            at += 1
+        elif marker == 0xDA:  # noqa: PLR2004 - start of scan
+            return data.find(b"\xff\xd9", at) >= 0
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # noqa: PLR2004 - markers without a body
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
+
+
+def _png_is_whole(data: bytes, picture: Any) -> bool:
+    """Walk the chunks to IEND and check the sums of those that make the picture.
+
+    So a cut and a changed byte are noticed; compressed data that is short but correctly summed
+    is not.
+    """
+    del picture
+    at, view = len(_PNG_SIGNATURE), memoryview(data)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind, end = data[at + 4 : at + 8], at + 8 + length
+        if end + 4 > len(data):
+            return False
+        critical = kind[:1].isupper()
+        if critical and zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if kind == b"IEND":
+            return True
+        at = end + 4
+    return False
+
+
+def _bmp_is_whole(data: bytes, picture: Any) -> bool:
+    """Compare with where uncompressed rows must end, or with the declared length."""
+    offset, header_size = struct.unpack_from("<II", data, 10)
+    if header_size == 12:  # noqa: PLR2004 - the header of OS/2
+        bits, compression = struct.unpack_from("<H", data, 24)[0], 0
+    else:
+        bits, compression = struct.unpack_from("<HI", data, 28)
+    if compression in {0, 3, 6}:  # plain, or plain with masks
+        row = (picture.size[0] * bits + 31) // 32 * 4
+        return len(data) >= int(offset) + row * int(picture.size[1])
+    declared = int(struct.unpack_from("<I", data, 2)[0])
+    return len(data) >= declared
+
+
+def _webp_is_whole(data: bytes, picture: Any) -> bool:
+    """Compare with the length that the container declares; what is in it is not looked at."""
+    del picture
+    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+
+
+def _tiff_is_whole(data: bytes, picture: Any) -> bool:
+    """Compare with where the strips or tiles of the first page end."""
+    tags = picture.tag_v2
+    offsets, counts = tags.get(273) or tags.get(324), tags.get(279) or tags.get(325)
+    if not offsets or not counts:
+        return bool(offsets)
+    pairs = zip(_tuple(offsets), _tuple(counts), strict=False)
+    return all(offset + count <= len(data) for offset, count in pairs)
+
+
+def _tuple(value: Any) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+_CHECKS: Final[dict[str, Callable[[bytes, Any], bool]]] = {
+    "JPEG": _jpeg_is_whole,
+    "PNG": _png_is_whole,
+    "BMP": _bmp_is_whole,
+    "WEBP": _webp_is_whole,
+    "TIFF": _tiff_is_whole,
+}
+"""How each format shows that it was cut short."""

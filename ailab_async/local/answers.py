@@ -1,0 +1,107 @@
+"""The JSON that the engine answers with: the envelope of the service's middle generation.
+
+Codes and their statuses are those of the service's own table (docs:
+ai-common/response-description); the sentences are the engine's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from ..protocol.codes import CODES
+from .queue import EngineTask
+
+__all__ = ["MEANINGS", "Refused", "credits_left", "failure", "queried", "submitted"]
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "ERROR_PARAMETERS": "The request cannot be read.",
+    "UNSUPPORTED_PARAMETER_VALUES": "Invalid parameter values.",
+    "ERROR_USER_NOT_EXISTS": "The API key is missing or unknown.",
+    "ERROR_ILLEGAL_OPERATION": "This method is not allowed here.",
+    "ERROR_AI_NOT_EXISTS": "The local engine does not offer this.",
+    "ERROR_FILE_NOT_FOUND": "There is no such file, or no longer.",
+    "ERROR_RESOURCE_NOT_FOUND": "There is no such task, or no longer.",
+    "ERROR_REQUEST_BODY_TOO_LARGE": "The request is too large.",
+    "FILE_SIZE_EXCEEDS_LIMIT": "The file is too large.",
+    "FILE_RESOLUTION_EXCEEDS_LIMITS": "The picture has too many pixels.",
+    "UNSUPPORTED_FILE_TYPES": "Files of this type are not accepted.",
+    "ERROR_UNSUPPORTED_GRAYSCALE_IMAGE": "The picture must be RGB with three channels.",
+    "FILE_DECODING_FAILURE": "The file cannot be decoded.",
+    "ERROR_LOW_RESOLUTION": "The picture has too few pixels.",
+    "ERROR_INVALID_FILE": "The file cannot be used.",
+    "PROCESSING_FAILURE": "Processing failed.",
+    "UNKNOWN_ERROR": "Unknown error.",
+    "FILE_SERVICE_ERROR": "The files could not be stored.",
+    "ERROR_RESOURCE_UNAVAILABLE": "The engine is not running.",
+    "AI_SERVICE_FLOW_RESTRICTION": "Too many tasks are waiting.",
+    "AI_SERVICE_TIMEOUT": "The task took too long.",
+}
+"""Every code that the engine answers with, and what it means, in a sentence."""
+
+
+@frozen
+class Refused(Exception):
+    """Raised by a handler to answer with a failure: a code of `MEANINGS`, and what in particular."""
+
+    code: str
+    message: str = ""
+    retry_after: int | None = None
+
+
+def submitted(task: EngineTask) -> dict[str, Any]:
+    """The answer to a submission."""
+    head = _envelope(request_id=task.request_id)
+    return {**head, "task_type": "async", "task_id": task.id}
+
+
+def queried(task: EngineTask, urls: Sequence[str]) -> dict[str, Any]:
+    """The answer to a look at a task that has not failed."""
+    head = _envelope(request_id=task.request_id)
+    return {**head, "task_status": int(task.state), "data": {"image_list": list(urls)}}
+
+
+def credits_left() -> dict[str, Any]:
+    """The answer to a question for credits: one account that never runs out."""
+    account = {
+        "unique_sign": "common",
+        "name": "Local engine: pictures are made on this computer and cost nothing",
+        "balance": 1_000_000.0,
+        "total": 1_000_000.0,
+        "last_recharge_balance": 0.0,
+        "balance_warning": 0.0,
+        "first_buy_time": 0,
+        "last_update_time": 0,
+    }
+    return {**_envelope(), "data": [account]}
+
+
+def failure(
+    code: str, message: str = "", *, request_id: str = ""
+) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the envelope of a failure."""
+    status, meaning = CODES[code].http_status, MEANINGS[code]
+    detail = {
+        "status_code": status,
+        "code": code,
+        "code_message": meaning,
+        "message": message or meaning,
+    }
+    return status, _envelope(request_id=request_id, error_code=status, detail=detail)
+
+
+def _envelope(
+    *, request_id: str = "", error_code: int = 0, detail: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    good = {"status_code": 200, "code": "", "code_message": "", "message": ""}
+    detail = detail or good
+    return {
+        "request_id": request_id or str(uuid.uuid4()).upper(),
+        "log_id": uuid.uuid4().hex[:8],
+        "error_code": error_code,
+        "error_msg": detail["message"],
+        "error_detail": detail,
+    }

@@ -1,0 +1,356 @@
+"""One asyncio task that asks after every open task, and never more often than needed.
+
+A heap holds the moments at which a look is due. The poller takes what is due, has it looked at
+(each look is an exchange of its own, and fewer run at once than there are slots, so that looks
+never starve submissions), reads the answer by the table of states, and either settles the watch or
+puts it back. It ends when nothing is left to watch and is started again by the next one. When it
+crashes or is closed, every open watch is settled with an error that holds all open ids.
+
+What an answer means stands in `protocol.states`; what a handle is, in `task`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+from attrs import define, evolve, field, frozen, validators
+
+from .errors import (
+    AILabError,
+    ClientClosed,
+    DeliveryError,
+    ServiceError,
+    ServiceUnavailable,
+    TaskFailed,
+    TaskNotFound,
+    TaskTimeout,
+    TaskUnsettled,
+)
+from .events import EventHook, StateUnknown, emit, listening, logger
+from .protocol.envelope import Reply
+from .protocol.states import (
+    DOUBTS_BEFORE_FAILURE,
+    LookVerdict,
+    StateReading,
+    TaskState,
+    judge_look,
+    read_state,
+)
+
+__all__ = ["PollPolicy", "Poller", "Watch"]
+
+_RHYTHM: Final[dict[str, float]] = {"direct": 5.0, "rapidapi": 15.0, "local": 0.05}
+"""Seconds between looks. The service advises 5 (docs page "Querying Async Task Results"); at
+RapidAPI each look counts against the plan's quota; our own engine is in this house."""
+
+_SOON: Final = 0.0005
+"""Seconds within which a look counts as due: finer than the timers of an event loop are."""
+
+
+def _positive(default: float | None) -> float | None:
+    checks = [validators.instance_of((int, float)), validators.gt(0)]
+    validator = validators.optional(checks) if default is None else checks
+    value: float | None = field(default=default, validator=validator)
+    return value
+
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """When a task is looked at. Times are seconds on the monotonic clock.
+
+    ``first`` is the age at the first look and ``interval`` the time to the next; None means the
+    rhythm that suits the service: 5 s, at RapidAPI 15 s, for the local engine 50 ms. Each interval
+    is ``growth`` times the last, and up to ``jitter`` of itself is added at random. ``deadline`` is
+    the age at which waiting ends in `TaskTimeout` (30 minutes: results are kept at least as long).
+    ``tolerance`` looks in a row may fail on their own account. ``max_looks_per_second`` holds for
+    all tasks of a client together.
+    """
+
+    first: float | None = _positive(None)
+    interval: float | None = _positive(None)
+    growth: float = field(default=1.0, validator=[validators.ge(1.0), validators.le(10.0)])
+    jitter: float = field(default=0.1, validator=[validators.ge(0.0), validators.le(1.0)])
+    deadline: float = field(default=1800.0, validator=validators.gt(0))
+    tolerance: int = field(default=5, validator=validators.ge(0))
+    max_looks_per_second: float = field(default=100.0, validator=validators.gt(0))
+
+    @classmethod
+    def fixed(cls, seconds: float) -> PollPolicy:
+        """Look every ``seconds``, as the service documents it with 5."""
+        return cls(first=seconds, interval=seconds, jitter=0.0)
+
+    def suited_to(self, service: Literal["direct", "rapidapi", "local"]) -> PollPolicy:
+        """Return this policy with the service's rhythm where none was given."""
+        interval = _RHYTHM[service] if self.interval is None else self.interval
+        return evolve(self, first=interval if self.first is None else self.first, interval=interval)
+
+    def next_interval(self, looks: int, dice: float) -> float:
+        """Return the seconds from look number ``looks`` to the next; ``dice`` is 0 up to 1."""
+        assert self.interval is not None  # noqa: S101  suited_to was called
+        grown = self.interval * self.growth ** min(looks - 1, 64)
+        return float(grown * (1.0 + self.jitter * dice))
+
+
+@define(eq=False, kw_only=True)
+class Watch:
+    """One open task as the poller sees it.
+
+    ``look`` asks once. ``changed`` is told of each state read, ``settled`` of the end: the reply
+    of a success, or the error. Exactly one ``settled`` call is made.
+    """
+
+    task_id: str
+    look: Callable[[], Awaitable[Reply]]
+    changed: Callable[[StateReading], None]
+    settled: Callable[[Reply | AILabError, int], None]
+    policy: PollPolicy
+    began: float
+    looks: int = 0
+    troubles: int = 0
+    doubts: int = 0
+    state: str = ""
+    warned: bool = False
+    open: bool = True
+    deadline: asyncio.TimerHandle | None = None
+
+
+class Poller:
+    """Watches the open tasks of one client, on one event loop."""
+
+    def __init__(
+        self, *, looks_at_once: int, looks_per_second: float, on_event: EventHook | None = None
+    ) -> None:
+        """``looks_at_once`` should be one less than there are slots, and is 1 at the least."""
+        self._most = max(1, looks_at_once)
+        self._gap = 1.0 / looks_per_second
+        self._on_event = on_event
+        self._heap: list[tuple[float, int, Watch]] = []
+        self._order = itertools.count()
+        self._open: dict[Watch, None] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._not_before = 0.0
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def open_ids(self) -> tuple[str, ...]:
+        """The ids of all tasks that are being watched, oldest first."""
+        return tuple(watch.task_id for watch in self._open)
+
+    def watch(self, watch: Watch) -> None:
+        """Begin to look after a task. On a closed poller the watch is settled at once."""
+        if self._closed:
+            self._settle(watch, ClientClosed(task_ids=(watch.task_id,)))
+            return
+        self._open[watch] = None
+        assert watch.policy.first is not None  # noqa: S101  suited_to was called
+        self._put(watch, watch.began + watch.policy.first)
+        end = watch.began + watch.policy.deadline
+        watch.deadline = asyncio.get_running_loop().call_at(end, self._expired, watch)
+        if self._runner is None or self._runner.done():
+            # an empty context: the poller must not carry the request id of whoever came first
+            self._runner = asyncio.create_task(self._run(), context=contextvars.Context())
+            self._runner.add_done_callback(self._ended)
+
+    async def aclose(self) -> None:
+        """End all looks and settle every open watch with `ClientClosed`; idempotent."""
+        self._closed = True
+        tasks = [*self._looking, *([] if self._runner is None else [self._runner])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        ids = self.open_ids
+        for watch in tuple(self._open):
+            self._settle(watch, ClientClosed(task_ids=ids))
+
+    # --- the one task ---------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._open:
+            self._wake.clear()
+            while self._heap and len(self._looking) < self._most:
+                due, _, watch = self._heap[0]
+                if not watch.open:
+                    heapq.heappop(self._heap)
+                    continue
+                if max(due, self._not_before) > clock() + _SOON:
+                    break
+                heapq.heappop(self._heap)
+                self._not_before = max(self._not_before, clock()) + self._gap
+                looking = asyncio.create_task(self._look(watch))
+                self._looking.add(looking)
+                looking.add_done_callback(self._looked)
+            pause: float | None = None
+            if self._heap and len(self._looking) < self._most:
+                pause = max(0.0, max(self._heap[0][0], self._not_before) - clock())
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+        self._heap.clear()
+
+    def _ended(self, runner: asyncio.Task[None]) -> None:
+        if self._runner is runner:
+            self._runner = None
+        if not runner.cancelled() and (crash := runner.exception()) is not None:
+            self._crashed(crash)
+
+    def _looked(self, looking: asyncio.Task[None]) -> None:
+        self._looking.discard(looking)
+        self._wake.set()
+        if not looking.cancelled() and (crash := looking.exception()) is not None:
+            self._crashed(crash)
+
+    def _crashed(self, crash: BaseException) -> None:
+        """Settle everything: a poller with a bug must not leave anybody waiting."""
+        logger.error("the poller broke off", exc_info=crash)
+        ids = self.open_ids
+        for watch in tuple(self._open):
+            text = f"Polling broke off with {type(crash).__name__} and {len(ids)} task(s) open."
+            error = TaskUnsettled(
+                text, task_id=watch.task_id, task_ids=ids, state=watch.state, age=_age(watch)
+            )
+            error.__cause__ = crash
+            self._settle(watch, error)
+
+    # --- one look -------------------------------------------------------------------------------
+
+    async def _look(self, watch: Watch) -> None:
+        """Ask once, and settle the watch or put it back."""
+        watch.looks += 1
+        try:
+            reply = await watch.look()
+        except ClientClosed:
+            return  # aclose settles every watch
+        except ServiceError as error:
+            self._refused(watch, error)
+        except DeliveryError as error:
+            self._trouble(watch, error)
+        else:
+            self._answered(watch, reply)
+        if watch.open:
+            dice = random.random()  # noqa: S311  jitter, not a secret
+            pause = watch.policy.next_interval(watch.looks, dice)
+            self._put(watch, asyncio.get_running_loop().time() + pause)
+
+    def _expired(self, watch: Watch) -> None:
+        """End the waiting for a task at its deadline, whatever a look is doing just then."""
+        timeout = TaskTimeout(
+            task_id=watch.task_id,
+            state=watch.state,
+            age=_age(watch),
+            waited=watch.policy.deadline,
+        )
+        self._settle(watch, timeout)
+
+    def _answered(self, watch: Watch, reply: Reply) -> None:
+        if not watch.open:
+            return  # its deadline came first
+        reading = read_state(reply.raw)
+        watch.troubles = watch.doubts = 0
+        watch.state = reading.word or reading.state
+        watch.changed(reading)
+        if reading.state is TaskState.SUCCEEDED:
+            self._settle(watch, reply)
+        elif reading.state is TaskState.FAILED:
+            kind = reading.failure or TaskFailed
+            failure = kind(
+                task_id=watch.task_id,
+                state=watch.state,
+                age=_age(watch),
+                code=reading.code,
+                message=reading.message,
+                http_status=reply.http_status,
+                request_id=reply.request_id,
+            )
+            self._settle(watch, failure)
+        elif not reading.known and not watch.warned:
+            watch.warned = True
+            logger.warning(
+                "task %s is in the unknown state %r; waiting goes on until its deadline",
+                watch.task_id,
+                watch.state,
+            )
+            if listening(self._on_event):
+                emit(self._on_event, StateUnknown(task_id=watch.task_id, state=watch.state))
+
+    def _refused(self, watch: Watch, error: ServiceError) -> None:
+        verdict = judge_look(error)
+        if verdict is LookVerdict.NOT_FOUND:
+            gone = TaskNotFound(
+                error.message,
+                task_id=watch.task_id,
+                code=error.code,
+                http_status=error.http_status,
+                request_id=error.request_id,
+                log_id=error.log_id,
+            )
+            self._settle(watch, gone, error)
+            return
+        if verdict is LookVerdict.DOUBTFUL:
+            watch.doubts += 1
+        if verdict is LookVerdict.FINAL_FAILURE or watch.doubts >= DOUBTS_BEFORE_FAILURE:
+            failure = TaskFailed(
+                task_id=watch.task_id,
+                state=watch.state,
+                age=_age(watch),
+                code=error.code,
+                message=error.message,
+                http_status=error.http_status,
+                request_id=error.request_id,
+            )
+            self._settle(watch, failure, error)
+            return
+        self._trouble(watch, error)
+
+    def _trouble(self, watch: Watch, error: ServiceError | DeliveryError) -> None:
+        """Count a look that failed on its own account."""
+        watch.troubles += 1
+        asked = getattr(error, "retry_after", None)
+        if asked:
+            # the service asks everybody to wait; each task's deadline ends its waiting all the same
+            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + asked)
+        if watch.troubles <= watch.policy.tolerance:
+            return
+        said = error.message if isinstance(error, ServiceError) else str(error)
+        lost = ServiceUnavailable(
+            f"{watch.troubles} looks in a row failed, the last with: {said}",
+            task_id=watch.task_id,
+            code=getattr(error, "code", ""),
+            http_status=getattr(error, "http_status", 0),
+        )
+        self._settle(watch, lost, error)
+
+    # --- the heap -------------------------------------------------------------------------------
+
+    def _put(self, watch: Watch, due: float) -> None:
+        heapq.heappush(self._heap, (due, next(self._order), watch))
+        self._wake.set()
+
+    def _settle(
+        self, watch: Watch, outcome: Reply | AILabError, cause: BaseException | None = None
+    ) -> None:
+        if not watch.open:
+            return
+        watch.open = False
+        self._open.pop(watch, None)
+        if watch.deadline is not None:
+            watch.deadline.cancel()
+        if isinstance(outcome, AILabError) and cause is not None:
+            outcome.__cause__ = cause
+        self._wake.set()
+        watch.settled(outcome, watch.looks)
+
+
+def _age(watch: Watch) -> float:
+    return asyncio.get_running_loop().time() - watch.began

@@ -1,0 +1,137 @@
+"""What is tried again, when, and what it may cost. Pure: clock, dice and tokens are passed in.
+
+In words:
+
+- A **submission** is paid for and has no idempotency key. It is sent again only if its body
+  provably never reached the server whole (`NotDelivered`), or if the server answered that it made
+  nothing: the code table says *throttled* or *transient*, or the gateway said 429 or 503. Anything
+  else is the caller's to decide.
+- A **look** (the query of a task) and any other **call** that only reads costs nothing to repeat:
+  it is tried again after every kind of broken exchange and every passing trouble. The poller has
+  its own rhythm and patience for looks, so it asks for a single attempt.
+- A **download** is tried again like a look.
+- No credits, a bad key, a refused picture, an unknown task: never tried again.
+- Between attempts: full jitter, ``random() * min(cap, base * 2 ** (attempt - 1))``, or what the
+  server asked for in ``Retry-After``. What it asks beyond ``longest_wait`` is not waited for: the
+  error is raised and carries the value.
+- A retry costs 5 of 500 tokens and every clean exchange gives one back (the figures of the AWS
+  SDKs), so a server that is down costs a client a fifth more than its calls, not a multiple.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from attrs import define, field, frozen, validators
+
+from .errors import (
+    AILabError,
+    DownloadFailed,
+    MalformedReply,
+    NotDelivered,
+    OutcomeUnknown,
+    ServiceUnavailable,
+    Throttled,
+)
+from .events import Action
+
+__all__ = ["RetryPolicy", "TokenBucket", "retry_after"]
+
+_REFUSED_UNREAD: Final = frozenset({429, 503})
+"""Statuses by which a server says that it did not take the request up (RFC 9110 and 6585)."""
+
+
+@define
+class TokenBucket:
+    """The client's allowance of retries."""
+
+    size: int = 500
+    cost: int = 5
+    refund: int = 1
+    tokens: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = self.size
+
+    def take(self) -> bool:
+        """Pay for one retry; false if there is not enough left."""
+        if self.tokens < self.cost:
+            return False
+        self.tokens -= self.cost
+        return True
+
+    def give_back(self) -> None:
+        """Count a clean exchange."""
+        self.tokens = min(self.size, self.tokens + self.refund)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How patient a client is. ``attempts`` includes the first; times are seconds."""
+
+    attempts: int = field(default=3, validator=validators.ge(1))
+    base: float = field(default=0.5, validator=validators.gt(0))
+    cap: float = field(default=20.0, validator=validators.gt(0))
+    longest_wait: float = field(default=60.0, validator=validators.ge(0))
+
+    def wait(
+        self,
+        failure: AILabError,
+        *,
+        action: Action,
+        attempt: int,
+        bucket: TokenBucket,
+        dice: float,
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt, or None: raise ``failure``.
+
+        ``attempt`` is the number of the one that failed, from 1. ``dice`` is a random number from
+        0 up to 1. A token is taken from ``bucket`` only where a wait is returned.
+        """
+        if attempt >= self.attempts or not repeatable(failure, action=action):
+            return None
+        asked = getattr(failure, "retry_after", None)
+        if asked is not None and asked > self.longest_wait:
+            return None
+        if not bucket.take():
+            return None
+        # a doubling that cannot overflow, however many attempts were allowed
+        backoff = dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 30))
+        return max(backoff, asked or 0.0)
+
+
+def repeatable(failure: AILabError, *, action: Action) -> bool:
+    """Say whether repeating ``action`` after ``failure`` can help and cannot cost."""
+    if isinstance(failure, NotDelivered | Throttled):
+        return True
+    if isinstance(failure, ServiceUnavailable):
+        # a code is the service's own statement; a bare status is a gateway's, of which only
+        # these say that nothing was taken up
+        return action != "submit" or bool(failure.code) or failure.http_status in _REFUSED_UNREAD
+    if isinstance(failure, MalformedReply):
+        return action != "submit" and (failure.http_status >= 500 or failure.http_status == 200)
+    return action != "submit" and isinstance(failure, OutcomeUnknown | DownloadFailed)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After`` (RFC 9110, 10.2.3) as seconds from now; None where there is no sense.
+
+    A date is counted from the server's own ``Date``, so that its clock and ours need not agree.
+    Negative values are 0. Names in ``headers`` are lower case.
+    """
+    said = headers.get("retry-after", "").strip()
+    if not said:
+        return None
+    if said.isascii() and said.isdigit():
+        return float(said) if len(said) < 10 else math.inf
+    try:
+        then = parsedate_to_datetime(said)
+        now = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    if (then.tzinfo is None) != (now.tzinfo is None):
+        return None
+    return max(0.0, (then - now).total_seconds())

@@ -1,0 +1,241 @@
+"""A task at the service, as something that can be awaited: by anyone, any number of times.
+
+A handle is an event and a stored outcome, not a shared future. A waiter that times out or is
+cancelled therefore touches neither the task nor the other waiters, and each gets an exception of
+its own, whose cause is the stored one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, Self, TypeVar
+
+from attrs import asdict, field, frozen, validators
+
+from .errors import AILabError, InvalidOperation, MalformedReply, TaskFailed, TaskTimeout
+from .operations import Result
+from .protocol.envelope import Reply
+from .protocol.states import StateReading, TaskState
+
+__all__ = ["Task", "TaskRecord", "TaskUpdate"]
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+RETENTION: Final = timedelta(hours=24)
+"""How long a result can be asked for by task id (docs page "Querying Async Task Results")."""
+
+JOB_RETENTION: Final = timedelta(minutes=30)
+"""How long by job id."""
+
+_TEXT: Final = validators.instance_of(str)
+
+
+@frozen(kw_only=True)
+class TaskRecord:
+    """What another process needs to wait for a task. Holds no key; JSON by `to_json`.
+
+    ``id`` is the task id, ``request_id`` the service's name for the submission (the job id of the
+    older query), ``operation`` and ``stem`` say how to read and name the result, ``service`` who
+    has the task, ``submitted_at`` when (ISO 8601, UTC).
+    """
+
+    id: str = field(default="", validator=_TEXT)
+    request_id: str = field(default="", validator=_TEXT)
+    operation: str = field(default="", validator=_TEXT)
+    stem: str = field(default="result", validator=_TEXT)
+    service: str = field(default="", validator=_TEXT)
+    submitted_at: str = field(default="", validator=_TEXT)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the record as a dictionary of strings."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned; fields of later versions are passed over.
+
+        Raises `InvalidOperation` where there is no id, or a field is no string.
+        """
+        known = {name: record[name] for name in asdict(cls()) if name in record}
+        try:
+            made = cls(**known)
+        except TypeError:
+            limit = "a record of strings, as task.record() returns it"
+            raise InvalidOperation("record", limit, dict(record)) from None
+        if not (made.id or made.request_id):
+            raise InvalidOperation("record", "one with an id", dict(record))
+        return made
+
+
+@frozen(kw_only=True)
+class TaskUpdate:
+    """One change of a task's state; ``word`` is what the service called it, ``age`` in seconds."""
+
+    state: TaskState
+    word: str
+    age: float
+
+
+class Task(Generic[ResultT]):
+    """A submitted operation. ``await task`` returns its result or raises why there is none.
+
+    Made by ``client.submit`` and ``client.attach``. Giving up waiting never ends the task, here or
+    at the service.
+    """
+
+    def __init__(
+        self,
+        record: TaskRecord,
+        *,
+        submitted_at: datetime,
+        began: float,
+        read: Callable[[Reply], ResultT],
+        by_job: bool = False,
+    ) -> None:
+        """``read`` makes the result of a successful reply; ``began`` is on the loop's clock."""
+        self._record = record
+        self._submitted_at = submitted_at
+        self._began = began
+        self._read = read
+        self._retention = JOB_RETENTION if by_job else RETENTION
+        self._state = TaskState.UNKNOWN
+        self._word = ""
+        self._updates: list[TaskUpdate] = []
+        self._outcome: ResultT | AILabError | None = None
+        self._done = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id or self.request_id} {self._record.operation} {self._state}>"
+
+    @property
+    def id(self) -> str:
+        """The task id: opaque, safe to store, and enough for ``client.attach``.
+
+        Empty where the service named none and the task is asked for by its request id.
+        """
+        return self._record.id
+
+    @property
+    def request_id(self) -> str:
+        """The service's name for the submission; what its support asks for."""
+        return self._record.request_id
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, as ``hd-color-migration``."""
+        return self._record.operation
+
+    @property
+    def state(self) -> TaskState:
+        """The state at the last look."""
+        return self._state
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When it was submitted (or attached, where that is not known), aware, UTC."""
+        return self._submitted_at
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the service forgets it: 24 hours after submission, by job id 30 minutes."""
+        return self._submitted_at + self._retention
+
+    def record(self) -> dict[str, str]:
+        """Return what ``client.attach`` needs in another process, as JSON-able strings."""
+        return self._record.to_json()
+
+    def done(self) -> bool:
+        """Whether there is an outcome: a result, a failure, or the end of waiting."""
+        return self._outcome is not None
+
+    def __await__(self) -> Generator[Any, None, ResultT]:
+        return self.wait().__await__()
+
+    async def wait(self, timeout: float | None = None) -> ResultT:  # noqa: ASYNC109
+        """Wait for the end and return the result.
+
+        ``timeout`` is in seconds; without one the deadline of the poll policy ends the waiting.
+        Raises `TaskTimeout` (the task goes on, and can be waited for again), `TaskFailed` and its
+        kin, `TaskNotFound`, `ServiceUnavailable` where asking failed too often, `ClientClosed`. A
+        cancellation ends this waiting and nothing else.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._done.wait()
+        except TimeoutError:
+            if not self._done.is_set():
+                raise TaskTimeout(
+                    task_id=self.id or self.request_id,
+                    state=self._word or self._state,
+                    age=self._age(),
+                    waited=timeout or 0.0,
+                ) from None
+        outcome = self._outcome
+        assert outcome is not None  # noqa: S101  _done is set after it
+        if isinstance(outcome, AILabError):
+            raise outcome.fresh()
+        return outcome
+
+    async def __aiter__(self) -> AsyncIterator[TaskUpdate]:
+        """Yield each change of state once, from the first; ends when the task has ended.
+
+        A failed task ends the iteration with its last state; awaiting the task raises. Where
+        waiting broke off (closed client, deadline) that error is raised here too.
+        """
+        seen = 0
+        while True:
+            while seen < len(self._updates):
+                seen += 1
+                yield self._updates[seen - 1]
+            if self._done.is_set():
+                break
+            await self._changed.wait()
+        if isinstance(self._outcome, AILabError) and not self._state.final:
+            raise self._outcome.fresh()
+
+    # --- told by the poller ---------------------------------------------------------------------
+
+    def _read_state(self, reading: StateReading) -> None:
+        """Take note of a look."""
+        if (reading.state, reading.word) == (self._state, self._word):
+            return
+        self._state, self._word = reading.state, reading.word
+        self._updates.append(
+            TaskUpdate(state=reading.state, word=reading.word, age=self._age())
+        )
+        self._notify()
+
+    def _settle(self, outcome: Reply | AILabError) -> None:
+        """Take the end; a success that cannot be read is an error, never a lost waiter."""
+        if isinstance(outcome, Reply):
+            try:
+                self._outcome = self._read(outcome)
+            except Exception as error:  # noqa: BLE001  whatever it is, the waiters must hear of it
+                unread = MalformedReply(
+                    f"task {self.id} succeeded, but its result cannot be read ({error})",
+                    http_status=outcome.http_status,
+                    request_id=outcome.request_id,
+                )
+                unread.__cause__ = error
+                self._outcome = unread
+        else:
+            self._outcome = outcome
+            if isinstance(outcome, TaskFailed) and not self._state.final:
+                self._state = TaskState.FAILED
+                word = self._word or outcome.state
+                self._updates.append(
+                    TaskUpdate(state=TaskState.FAILED, word=word, age=self._age())
+                )
+        self._done.set()
+        self._notify()
+
+    def _notify(self) -> None:
+        # whoever waits has this event; who comes later waits for the next
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _age(self) -> float:
+        return asyncio.get_running_loop().time() - self._began

@@ -1,0 +1,88 @@
+"""What is checked: ``nox`` runs tests, lint, types and docs; ``nox -s benchmarks`` measures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.11", "3.12", "3.13")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ("lint", "types", "tests", "docs")
+nox.options.error_on_missing_interpreters = False  # a missing one is skipped, and nox says so
+nox.options.reuse_venv = "yes"
+
+BENCHMARKS = Path("tests/benchmarks")
+
+
+def _let_pyenv_show_all() -> None:
+    """Make every Python that pyenv has visible: by default its shims run the chosen one only."""
+    pyenv = shutil.which("pyenv")
+    if pyenv is None or "PYENV_VERSION" in os.environ:
+        return
+    listed = subprocess.run(  # noqa: S603
+        (pyenv, "versions", "--bare"), capture_output=True, text=True, check=False
+    )
+    wanted = [
+        version
+        for version in listed.stdout.split()
+        if version.startswith(tuple(f"{python}." for python in PYTHONS))
+    ]
+    if wanted:
+        os.environ["PYENV_VERSION"] = ":".join(wanted)
+
+
+_let_pyenv_show_all()
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _install(session: nox.Session, group: str, *, extras: str = "all") -> None:
+    session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, group))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests and show what they cover, branches too."""
+    _install(session, "tests")
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Look at style and habits."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the package's types with both type checkers, and what its users would see."""
+    _install(session, "types")
+    session.run("mypy")
+    session.run("mypy", "tests/typing_examples.py")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a broken link is an error."""
+    _install(session, "docs")
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp() + "/site")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure against peers in the same run; takes minutes. Names of benchmarks can be given."""
+    _install(session, "benchmarks")
+    wanted = [BENCHMARKS / f"bench_{name}.py" for name in session.posargs]
+    for path in wanted or sorted(BENCHMARKS.glob("bench_*.py")):
+        session.run("python", str(path))

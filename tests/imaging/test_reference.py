@@ -1,0 +1,52 @@
+"""REF_PIC: the reference's colours come over."""
+
+import numpy as np
+import pytest
+
+from ailab_async.local.imaging.recolor import recolor_reference
+
+from .measures import kept_detail, wasserstein
+
+
+def reference(image, goal, degree):
+    return recolor_reference(image, goal, degree=degree, protect=False)
+
+
+PAIRS = [("portrait", "coffee"), ("coffee", "dusk"), ("dusk", "coffee")]
+
+
+@pytest.fixture(params=PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def pair(request):
+    return [request.getfixturevalue(name) for name in request.param]
+
+
+def test_each_degree_comes_closer_to_the_reference(pair):
+    image, goal = pair
+    series = [wasserstein(reference(image, goal, d / 5), goal) for d in range(6)]
+    assert (np.diff(series) < 0).all()
+    assert series[2] < 0.75 * series[0]
+    assert series[5] < 0.25 * series[0]
+
+
+def test_detail_stays(pair):
+    image, goal = pair
+    assert kept_detail(image, reference(image, goal, 0.4)) > 0.97
+    assert kept_detail(image, reference(image, goal, 1)) > 0.92
+
+
+def test_a_picture_is_its_own_reference(coffee):
+    result = reference(coffee, coffee, 1)
+    assert abs(result.astype(int) - coffee).mean() < 3
+
+
+def test_the_size_of_the_reference_does_not_matter(coffee, dusk):
+    small = np.ascontiguousarray(dusk[::2, ::2])
+    one, other = reference(coffee, dusk, 1), reference(coffee, small, 1)
+    assert abs(one.astype(int) - other).mean() < 4
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_reference_does_not_flatten_the_picture(coffee, level):
+    flat = np.full((70, 70, 3), level, np.uint8)
+    result = reference(coffee, flat, 1)
+    assert result.std() > 5
