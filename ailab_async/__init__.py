@@ -7,69 +7,75 @@
         await result.save("out/")
 """
 
-from .client import AsyncClient
-from .errors import (
-    AILabError,
-    AuthenticationError,
-    ClientClosed,
-    ClientMisused,
-    CreditsExhausted,
-    DeliveryError,
-    DownloadFailed,
-    EndpointRetired,
-    FileKept,
-    InputRejected,
-    InvalidOperation,
-    LimitRetryFailed,
-    MalformedReply,
-    MissingExtra,
-    NotDelivered,
-    NotFound,
-    OutcomeUnknown,
-    PlatformError,
-    ProcessFailed,
-    QuotaExceeded,
-    ResultExpired,
-    ServiceError,
-    ServiceUnavailable,
-    StateConflict,
-    TaskCanceled,
-    TaskError,
-    TaskFailed,
-    TaskNotFound,
-    TaskTimeout,
-    TaskUnsettled,
-    Throttled,
-    TimeoutFailed,
-)
-from .events import Event
-from .operations import (
-    Auto,
-    CartoonGenerator,
-    CartoonResult,
-    CartoonStyle,
-    ColorMigrationResult,
-    Endpoint,
-    EndpointResult,
-    ErasureResult,
-    HDColorMigration,
-    ImageErasure,
-    MicroMotion,
-    Motion,
-    MotionResult,
-    Operation,
-    RefPic,
-    Result,
-    ResultFile,
-    Template,
-    catalogue,
-)
-from .poller import PollPolicy
-from .protocol.services import Service
-from .protocol.states import TaskState
-from .retry import RetryPolicy
-from .task import Task, TaskUpdate
-from .transport import Timeouts
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import AsyncClient
+    from .errors import (
+        AILabError,
+        AuthenticationError,
+        ClientClosed,
+        ClientMisused,
+        CreditsExhausted,
+        DeliveryError,
+        DownloadFailed,
+        EndpointRetired,
+        FileKept,
+        InputRejected,
+        InvalidOperation,
+        LimitRetryFailed,
+        MalformedReply,
+        MissingExtra,
+        NotDelivered,
+        NotFound,
+        OutcomeUnknown,
+        PlatformError,
+        ProcessFailed,
+        QuotaExceeded,
+        ResultExpired,
+        ServiceError,
+        ServiceUnavailable,
+        StateConflict,
+        TaskCanceled,
+        TaskError,
+        TaskFailed,
+        TaskNotFound,
+        TaskTimeout,
+        TaskUnsettled,
+        Throttled,
+        TimeoutFailed,
+    )
+    from .events import Event
+    from .operations import (
+        Auto,
+        CartoonGenerator,
+        CartoonResult,
+        CartoonStyle,
+        ColorMigrationResult,
+        Endpoint,
+        EndpointResult,
+        ErasureResult,
+        HDColorMigration,
+        ImageErasure,
+        MicroMotion,
+        Motion,
+        MotionResult,
+        Operation,
+        RefPic,
+        Result,
+        ResultFile,
+        Template,
+        catalogue,
+    )
+    from .poller import PollPolicy
+    from .protocol.services import Service
+    from .protocol.states import TaskState
+    from .retry import RetryPolicy
+    from .task import Task, TaskUpdate
+    from .transport import Timeouts
 
 __version__ = "0.1.0"
 
@@ -136,3 +142,43 @@ __all__ = [
     "__version__",
     "catalogue",
 ]
+
+# A name is looked up in its module when it is first used (PEP 562), so that ``import ailab_async``
+# costs next to nothing where nothing is called. A test holds this table against the imports above.
+_HOMES = {
+    "client": "AsyncClient",
+    "errors": (
+        "AILabError AuthenticationError ClientClosed ClientMisused CreditsExhausted "
+        "DeliveryError DownloadFailed EndpointRetired FileKept InputRejected "
+        "InvalidOperation LimitRetryFailed MalformedReply MissingExtra NotDelivered "
+        "NotFound OutcomeUnknown PlatformError ProcessFailed QuotaExceeded ResultExpired "
+        "ServiceError ServiceUnavailable StateConflict TaskCanceled TaskError TaskFailed "
+        "TaskNotFound TaskTimeout TaskUnsettled Throttled TimeoutFailed"
+    ),
+    "events": "Event",
+    "operations": (
+        "Auto CartoonGenerator CartoonResult CartoonStyle ColorMigrationResult Endpoint "
+        "EndpointResult ErasureResult HDColorMigration ImageErasure MicroMotion Motion "
+        "MotionResult Operation RefPic Result ResultFile Template catalogue"
+    ),
+    "poller": "PollPolicy",
+    "protocol.services": "Service",
+    "protocol.states": "TaskState",
+    "retry": "RetryPolicy",
+    "task": "Task TaskUpdate",
+    "transport": "Timeouts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names.split():
+            value = getattr(importlib.import_module(f".{home}", __name__), name)
+            globals()[name] = value
+            return value
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,10 +11,8 @@ import asyncio
 import importlib
 import os
 import warnings
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import anyio
 
@@ -42,13 +40,18 @@ from .operations import (
     load_parts,
 )
 from .poller import Poller, PollPolicy, Watch
-from .protocol.envelope import Reply
 from .protocol.multipart import FormField, MultipartBody
 from .protocol.results import has_result
 from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Service
 from .retry import RetryPolicy
 from .task import Task, TaskRecord
 from .transport import Engine, Timeouts, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from .protocol.envelope import Reply
 
 __all__ = ["AsyncClient"]
 
@@ -60,6 +63,8 @@ KINDS: Final[Mapping[str, type[Operation[Any]]]] = {
     kind.name: kind for kind in (HDColorMigration, ImageErasure, MicroMotion, CartoonGenerator)
 }
 """How to read the result of a task of which a record tells the operation's name."""
+
+MOST_SLOTS: Final = 1024
 
 FILE_THREADS: Final = 4
 """Worker threads for pictures and files: a limit of our own, because anyio's is shared with
@@ -74,10 +79,10 @@ class AsyncClient:
     tells which it is, and so does the event `ServiceChosen`). ``service`` chooses explicitly.
 
     ``max_in_flight`` requests run at once. ``poll``, ``timeouts`` and ``retry`` are frozen values.
-    ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit. ``on_event``
-    hears of everything that happens; ``on_submitted`` gets each `Task` as soon as its id is known,
-    before anything else is done with it, also when the caller was cancelled meanwhile: store
-    ``task.record()`` there.
+    ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit.
+    ``on_event`` hears of everything that happens; ``on_submitted`` gets each `Task` as soon as its
+    id is known, before anything else is done with it, also when the caller was cancelled meanwhile:
+    store ``task.record()`` there.
 
     Opens nothing until it is used; belongs to the event loop and process in which that was. Use it
     as ``async with AsyncClient() as client`` or call `aclose`.
@@ -99,8 +104,9 @@ class AsyncClient:
         """Raises `InvalidOperation` for values that cannot be; opens nothing yet."""
         if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
             raise InvalidOperation("max_in_flight", "a whole number", max_in_flight)
-        if not 1 <= max_in_flight <= 1024:
-            raise InvalidOperation("max_in_flight", "from 1 to 1024", max_in_flight)
+        if not 1 <= max_in_flight <= MOST_SLOTS:
+            limit = f"from 1 to {MOST_SLOTS}"
+            raise InvalidOperation("max_in_flight", limit, max_in_flight)
         self._service, self._reason = _choose(api_key, service)
         self._max_in_flight = max_in_flight
         self._poll = (poll or PollPolicy()).suited_to(self._service.name)
@@ -128,7 +134,7 @@ class AsyncClient:
         """Tasks that were accepted after their caller had been cancelled; await them or not."""
         return tuple(self._orphans)
 
-    # --- verbs ----------------------------------------------------------------------------------
+    # --- verbs -----------------------------------------------------------------------------------
 
     async def submit(
         self,
@@ -162,9 +168,7 @@ class AsyncClient:
         def accept(reply: Reply) -> Task[ResultT]:
             return self._accepted(running, operation, reply, policy)
 
-        return await running.transport.submit(
-            route, body, accept=accept, orphaned=self._orphaned
-        )
+        return await running.transport.submit(route, body, accept=accept, orphaned=self._orphaned)
 
     async def run(
         self,
@@ -265,7 +269,7 @@ class AsyncClient:
             text = f"{self!r} was never closed: use 'async with' or await client.aclose()"
             warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
-    # --- inside ---------------------------------------------------------------------------------
+    # --- inside ----------------------------------------------------------------------------------
 
     async def _ready(self) -> _Running:
         """Return what runs, started if need be, in the one loop and process it belongs to."""
@@ -407,7 +411,8 @@ class AsyncClient:
                 task_id=record.id,
                 now=datetime.now(UTC),
             )
-            return kind.read_result(reply.raw, files, record.stem)
+            result: Result = kind.read_result(reply.raw, files, record.stem)
+            return result
 
         try:
             submitted_at = datetime.fromisoformat(record.submitted_at)

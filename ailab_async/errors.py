@@ -107,7 +107,7 @@ class AILabError(Exception):
         return twin
 
 
-# --- what you did -------------------------------------------------------------------------------
+# --- what you did --------------------------------------------------------------------------------
 
 
 class InvalidOperation(AILabError, ValueError):
@@ -168,7 +168,7 @@ class FileKept(AILabError, FileExistsError):
         super().__init__(f"{path} exists and was kept: pass overwrite=True to replace it.")
 
 
-# --- what the way did ---------------------------------------------------------------------------
+# --- what the way did ----------------------------------------------------------------------------
 
 
 class DeliveryError(AILabError):
@@ -196,7 +196,7 @@ class DownloadFailed(DeliveryError):
     """A result file could not be fetched; its task is fine and can be saved again later."""
 
 
-# --- what the service said ----------------------------------------------------------------------
+# --- what the service said -----------------------------------------------------------------------
 
 
 class ServiceError(AILabError):
@@ -341,7 +341,7 @@ class MalformedReply(ServiceError):
         return f"{text} It began: {self.excerpt!r}" if self.excerpt else text
 
 
-# --- how a task ended ---------------------------------------------------------------------------
+# --- how a task ended ----------------------------------------------------------------------------
 
 
 class TaskError(AILabError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import frozen
 
@@ -42,10 +42,12 @@ Phase = Literal["started", "complete", "failed", "retrying"]
 class Event:
     """The root of all events."""
 
+    _name: ClassVar[str]
+
     @property
     def name(self) -> str:
         """A dotted word, as ``submit.complete``."""
-        raise NotImplementedError
+        return self._name
 
 
 @frozen(kw_only=True)
@@ -55,9 +57,7 @@ class ServiceChosen(Event):
     service: str
     reason: str
 
-    @property
-    def name(self) -> str:
-        return "service.chosen"
+    _name: ClassVar[str] = "service.chosen"
 
 
 @frozen(kw_only=True)
@@ -82,6 +82,7 @@ class ExchangeEvent(Event):
 
     @property
     def name(self) -> str:
+        """The action and the phase, as ``submit.complete``."""
         return f"{self.action}.{self.phase}"
 
 
@@ -92,9 +93,7 @@ class PictureFitted(Event):
     field: str
     changes: tuple[str, ...]
 
-    @property
-    def name(self) -> str:
-        return "picture.fitted"
+    _name: ClassVar[str] = "picture.fitted"
 
 
 @frozen(kw_only=True)
@@ -104,9 +103,7 @@ class StateUnknown(Event):
     task_id: str
     state: str
 
-    @property
-    def name(self) -> str:
-        return "task.unknown_state"
+    _name: ClassVar[str] = "task.unknown_state"
 
 
 @frozen(kw_only=True)
@@ -119,9 +116,7 @@ class TaskSettled(Event):
     looks: int
     error: str = ""
 
-    @property
-    def name(self) -> str:
-        return "task.settled"
+    _name: ClassVar[str] = "task.settled"
 
 
 @frozen(kw_only=True)
@@ -131,9 +126,7 @@ class TaskOrphaned(Event):
     task_id: str
     operation: str
 
-    @property
-    def name(self) -> str:
-        return "task.orphaned"
+    _name: ClassVar[str] = "task.orphaned"
 
 
 EventHook = Callable[[Event], None]

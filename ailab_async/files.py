@@ -13,7 +13,6 @@ import binascii
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
@@ -26,6 +25,8 @@ from .errors import DownloadFailed, FileKept, InvalidOperation
 from .operations import ResultFile, files_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .transport import Transport
 
 __all__ = ["Files", "extension_of"]
@@ -51,13 +52,11 @@ class Files:
     max_bytes: int = MAX_FILE_BYTES
 
     def of(self, raw: Any, *, stem: str, task_id: str, now: datetime) -> tuple[ResultFile, ...]:
-        """Return the files that an answer names, in its order, named ``stem-1``, ``stem-2``…
+        """Return the files that an answer names, in its order, as ``stem-1``, ``stem-2`` and so on.
 
         ``now`` is when the answer came: no file lives longer than 24 h from then.
         """
-        return files_in(
-            raw, stem=stem, expires_at=now + RETENTION, task_id=task_id, store=self
-        )
+        return files_in(raw, stem=stem, expires_at=now + RETENTION, task_id=task_id, store=self)
 
     async def read(self, file: ResultFile) -> bytes:
         """Return a whole file; raises `DownloadFailed`."""

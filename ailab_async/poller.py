@@ -16,8 +16,7 @@ import contextvars
 import heapq
 import itertools
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, evolve, field, frozen, validators
 
@@ -33,7 +32,6 @@ from .errors import (
     TaskUnsettled,
 )
 from .events import EventHook, StateUnknown, emit, listening, logger
-from .protocol.envelope import Reply
 from .protocol.states import (
     DOUBTS_BEFORE_FAILURE,
     LookVerdict,
@@ -42,6 +40,11 @@ from .protocol.states import (
     judge_look,
     read_state,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .protocol.envelope import Reply
 
 __all__ = ["PollPolicy", "Poller", "Watch"]
 
@@ -53,11 +56,7 @@ _SOON: Final = 0.0005
 """Seconds within which a look counts as due: finer than the timers of an event loop are."""
 
 
-def _positive(default: float | None) -> float | None:
-    checks = [validators.instance_of((int, float)), validators.gt(0)]
-    validator = validators.optional(checks) if default is None else checks
-    value: float | None = field(default=default, validator=validator)
-    return value
+_POSITIVE: Final[Any] = validators.and_(validators.instance_of((int, float)), validators.gt(0))
 
 
 @frozen(kw_only=True)
@@ -72,13 +71,13 @@ class PollPolicy:
     all tasks of a client together.
     """
 
-    first: float | None = _positive(None)
-    interval: float | None = _positive(None)
+    first: float | None = field(default=None, validator=validators.optional(_POSITIVE))
+    interval: float | None = field(default=None, validator=validators.optional(_POSITIVE))
     growth: float = field(default=1.0, validator=[validators.ge(1.0), validators.le(10.0)])
     jitter: float = field(default=0.1, validator=[validators.ge(0.0), validators.le(1.0)])
-    deadline: float = field(default=1800.0, validator=validators.gt(0))
+    deadline: float = field(default=1800.0, validator=_POSITIVE)
     tolerance: int = field(default=5, validator=validators.ge(0))
-    max_looks_per_second: float = field(default=100.0, validator=validators.gt(0))
+    max_looks_per_second: float = field(default=100.0, validator=_POSITIVE)
 
     @classmethod
     def fixed(cls, seconds: float) -> PollPolicy:
@@ -171,7 +170,7 @@ class Poller:
         for watch in tuple(self._open):
             self._settle(watch, ClientClosed(task_ids=ids))
 
-    # --- the one task ---------------------------------------------------------------------------
+    # --- the one task ----------------------------------------------------------------------------
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -223,7 +222,7 @@ class Poller:
             error.__cause__ = crash
             self._settle(watch, error)
 
-    # --- one look -------------------------------------------------------------------------------
+    # --- one look --------------------------------------------------------------------------------
 
     async def _look(self, watch: Watch) -> None:
         """Ask once, and settle the watch or put it back."""
@@ -331,7 +330,7 @@ class Poller:
         )
         self._settle(watch, lost, error)
 
-    # --- the heap -------------------------------------------------------------------------------
+    # --- the heap --------------------------------------------------------------------------------
 
     def _put(self, watch: Watch, due: float) -> None:
         heapq.heappush(self._heap, (due, next(self._order), watch))

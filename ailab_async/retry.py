@@ -21,9 +21,8 @@ In words:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen, validators
 
@@ -36,12 +35,23 @@ from .errors import (
     ServiceUnavailable,
     Throttled,
 )
-from .events import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .events import Action
 
 __all__ = ["RetryPolicy", "TokenBucket", "retry_after"]
 
+_REFUSED: Final = 400
+_FAILED: Final = 500
+"""Where the statuses of refusals begin, and those of failures (RFC 9110)."""
+
 _REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses by which a server says that it did not take the request up (RFC 9110 and 6585)."""
+
+_MOST_DIGITS: Final = 9
+"""More digits than that in ``Retry-After`` are decades."""
 
 
 @define
@@ -112,7 +122,7 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:
         # these say that nothing was taken up
         return action != "submit" or bool(failure.code) or failure.http_status in _REFUSED_UNREAD
     if isinstance(failure, MalformedReply):
-        return action != "submit" and (failure.http_status >= 500 or failure.http_status == 200)
+        return action != "submit" and not _REFUSED <= failure.http_status < _FAILED
     return action != "submit" and isinstance(failure, OutcomeUnknown | DownloadFailed)
 
 
@@ -126,7 +136,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if not said:
         return None
     if said.isascii() and said.isdigit():
-        return float(said) if len(said) < 10 else math.inf
+        return float(said) if len(said) <= _MOST_DIGITS else math.inf
     try:
         then = parsedate_to_datetime(said)
         now = parsedate_to_datetime(headers.get("date", ""))

@@ -8,9 +8,8 @@ its own, whose cause is the stored one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from attrs import asdict, field, frozen, validators
 
@@ -18,6 +17,9 @@ from .errors import AILabError, InvalidOperation, MalformedReply, TaskFailed, Ta
 from .operations import Result
 from .protocol.envelope import Reply
 from .protocol.states import StateReading, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping
 
 __all__ = ["Task", "TaskRecord", "TaskUpdate"]
 
@@ -196,16 +198,14 @@ class Task(Generic[ResultT]):
         if isinstance(self._outcome, AILabError) and not self._state.final:
             raise self._outcome.fresh()
 
-    # --- told by the poller ---------------------------------------------------------------------
+    # --- told by the poller ----------------------------------------------------------------------
 
     def _read_state(self, reading: StateReading) -> None:
         """Take note of a look."""
         if (reading.state, reading.word) == (self._state, self._word):
             return
         self._state, self._word = reading.state, reading.word
-        self._updates.append(
-            TaskUpdate(state=reading.state, word=reading.word, age=self._age())
-        )
+        self._updates.append(TaskUpdate(state=reading.state, word=reading.word, age=self._age()))
         self._notify()
 
     def _settle(self, outcome: Reply | AILabError) -> None:
@@ -226,9 +226,7 @@ class Task(Generic[ResultT]):
             if isinstance(outcome, TaskFailed) and not self._state.final:
                 self._state = TaskState.FAILED
                 word = self._word or outcome.state
-                self._updates.append(
-                    TaskUpdate(state=TaskState.FAILED, word=word, age=self._age())
-                )
+                self._updates.append(TaskUpdate(state=TaskState.FAILED, word=word, age=self._age()))
         self._done.set()
         self._notify()
 

@@ -1,12 +1,10 @@
 """Requests and their answers over HTTP: the only module that knows httpx.
 
-A slot is a connection. ``max_in_flight`` slots each hold an httpx transport with a pool of exactly
-one connection, taken last in, first out; httpx's own pool never queues and never scans. An
-exchange (one request and its answer) is an asyncio task of its own that the transport holds
-strongly: whoever waits for it may be cancelled at any moment without touching it. It is bounded by
-a wall-clock deadline, because a server that drips a byte a second never triggers a read timeout.
-A slot whose exchange did not end cleanly gets a fresh connection: httpcore 1.0.9 never gives back
-the place of a request that was cancelled while connecting.
+A slot is a connection: an httpx transport with a pool of exactly one, so that httpx's own pool
+never queues and never scans. An exchange, one request and its answer, is bounded by a wall-clock
+deadline, because a server that drips a byte a second never triggers a read timeout. A slot whose
+exchange did not end cleanly gets a fresh connection: httpcore 1.0.9 never gives back the place of a
+request that was cancelled while connecting.
 
 What is not known here: what a task is, and what the JSON of an answer means.
 """
@@ -14,22 +12,18 @@ What is not known here: what a task is, and what the JSON of an answer means.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-import anyio
 import anyio.to_thread
 import httpx
-from attrs import define, field, frozen, validators
+from attrs import field, frozen, validators
 
 from .errors import (
     AILabError,
-    ClientClosed,
     DownloadFailed,
     MalformedReply,
     NotDelivered,
@@ -40,9 +34,14 @@ from .errors import (
 )
 from .events import Action, EventHook, ExchangeEvent, Phase, emit, listening
 from .protocol.envelope import Reply, decode
-from .protocol.multipart import MultipartBody
 from .protocol.services import Route, Service
 from .retry import RetryPolicy, TokenBucket, retry_after
+from .slots import Slot, Slots
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .protocol.multipart import MultipartBody
 
 __all__ = ["Engine", "Timeouts", "Transport"]
 
@@ -57,6 +56,11 @@ reconnects each time nor meets a connection in the moment in which it is being c
 
 SLOWEST_UPLOAD: Final = 32 * 1024
 """Bytes a second that an upload may take at the least; slower ones run into the deadline."""
+
+
+_REFUSED: Final = 400
+_FAILED: Final = 500
+"""Where the statuses of refusals begin, and those of failures (RFC 9110)."""
 
 
 class Engine(Protocol):
@@ -106,7 +110,7 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Answer:
-    """A whole answer as it came; header names are lower case, ``size`` counts what went to a sink."""
+    """A whole answer as it came; header names are lower case, ``size`` counts a sink's part too."""
 
     status: int
     headers: Mapping[str, str]
@@ -114,16 +118,9 @@ class Answer:
     size: int
 
 
-@define(eq=False)
-class _Slot:
-    """A place for one exchange, with the connection that it keeps for the next."""
-
-    connection: httpx.AsyncBaseTransport | None = None
-    clean: bool = True
-
-
-_ExchangeOf = Callable[[_Slot, int], Coroutine[Any, Any, T]]
-"""What is done with a slot, and the number of the attempt, from 1."""
+_Slot = Slot[httpx.AsyncBaseTransport]
+_ExchangeOf = Callable[[int, _Slot], Coroutine[Any, Any, T]]
+"""What is done in an attempt, numbered from 1, with a slot."""
 
 
 class _BodyStream(httpx.AsyncByteStream):
@@ -162,12 +159,10 @@ class Transport:
         self._on_event = on_event
         self._max_answer_bytes = max_answer_bytes
         self._bucket = TokenBucket()
-        self._limiter = anyio.CapacityLimiter(max_in_flight)
-        self._idle: list[_Slot] = [_Slot() for _ in range(max_in_flight)]
-        self._exchanges: set[asyncio.Task[Any]] = set()
-        self._leavings: set[asyncio.Task[None]] = set()
+        self._slots: Slots[httpx.AsyncBaseTransport] = Slots(
+            max_in_flight, longest_wait=timeouts.slot
+        )
         self._ssl_context: ssl.SSLContext | None = None
-        self._closed = False
 
     async def start(self) -> None:
         """Build what is slow to build, off the loop: the TLS context, or the engine."""
@@ -177,7 +172,7 @@ class Transport:
             # reads the certificate bundle from disk: 40 ms that the loop should not stand still
             self._ssl_context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
 
-    # --- the three things to say ------------------------------------------------------------------
+    # --- the three things to say -----------------------------------------------------------------
 
     async def submit(
         self,
@@ -198,7 +193,7 @@ class Transport:
         Raises `NotDelivered`, `OutcomeUnknown` or a `ServiceError`.
         """
 
-        async def exchange(slot: _Slot, attempt: int) -> T:
+        async def exchange(attempt: int, slot: _Slot) -> T:
             answer = await self._exchange(slot, "submit", "POST", route, attempt, body=body)
             return accept(_read_submission(answer, self._max_answer_bytes, route))
 
@@ -214,7 +209,7 @@ class Transport:
         Raises `NotDelivered` or `OutcomeUnknown` when the way failed, else a `ServiceError`.
         """
 
-        async def exchange(slot: _Slot, attempt: int) -> Reply:
+        async def exchange(attempt: int, slot: _Slot) -> Reply:
             answer = await self._exchange(slot, action, "GET", route, attempt, params=params)
             return _read(answer, self._max_answer_bytes)
 
@@ -234,7 +229,7 @@ class Transport:
             taken += len(chunk)
             await sink(chunk)
 
-        async def exchange(slot: _Slot, attempt: int) -> int:
+        async def exchange(attempt: int, slot: _Slot) -> int:
             answer = await self._exchange(
                 slot, "download", "GET", route, attempt, query=query, sink=take, bound=max_bytes
             )
@@ -248,24 +243,11 @@ class Transport:
         except _SinkBroke as broke:
             raise broke.__cause__ or broke from None
 
-    async def aclose(self, timeout: float | None = None) -> None:
+    async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Wait for running exchanges, at most ``timeout`` seconds, then end them; idempotent."""
-        self._closed = True
-        if self._exchanges:
-            limit = self._timeouts.close if timeout is None else timeout
-            await asyncio.wait(self._exchanges, timeout=limit)
-        for task in tuple(self._exchanges):
-            task.cancel()
-        for waiting in (self._exchanges, self._leavings):
-            if waiting:
-                await asyncio.wait(tuple(waiting), timeout=self._timeouts.close)
-        connections = [slot.connection for slot in self._idle if slot.connection is not None]
-        for slot in self._idle:
-            slot.connection = None
-        for connection in connections:
-            await _leave(connection)
+        await self._slots.aclose(patience=self._timeouts.close if timeout is None else timeout)
 
-    # --- attempts -----------------------------------------------------------------------------------
+    # --- attempts --------------------------------------------------------------------------------
 
     async def _persistently(
         self,
@@ -281,10 +263,12 @@ class Transport:
         attempt = 1
         while True:
             try:
-                result = await self._in_own_task(exchange, attempt, droppable, orphaned)
+                result = await self._slots.run(
+                    partial(exchange, attempt), droppable=droppable, orphaned=orphaned
+                )
             except AILabError as failure:
                 wait = None
-                if not (self._closed or final() or attempt == attempts):
+                if not (self._slots.closed or final() or attempt == attempts):
                     wait = self._retry.wait(
                         failure,
                         action=action,
@@ -301,56 +285,7 @@ class Transport:
                 self._bucket.give_back()
                 return result
 
-    async def _in_own_task(
-        self,
-        exchange: _ExchangeOf[T],
-        attempt: int,
-        droppable: Callable[[], bool],
-        orphaned: Callable[[T], None] | None,
-    ) -> T:
-        """Wait for a slot, then for the exchange in a task that a cancelled caller leaves alone."""
-        borrower = object()
-        try:
-            with anyio.fail_after(self._timeouts.slot):
-                await self._limiter.acquire_on_behalf_of(borrower)
-        except TimeoutError:
-            text = f"No slot became free within {self._timeouts.slot:g} s: nothing was sent."
-            raise NotDelivered(text) from None
-        if self._closed:
-            self._limiter.release_on_behalf_of(borrower)
-            raise ClientClosed
-        slot = self._idle.pop()
-        task = asyncio.create_task(exchange(slot, attempt))
-        self._exchanges.add(task)
-        # in a callback and not in the task: a task cancelled before its first step runs nothing
-        task.add_done_callback(functools.partial(self._ended, slot, borrower))
-        try:
-            # not asyncio.shield, which would lose the result of a task that ends together with us
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            if droppable():
-                task.cancel()
-            elif orphaned is not None:
-                _hand_over(task, orphaned)
-            raise
-        if task.cancelled():
-            text = "The client was closed before this request was sent."
-            raise ClientClosed(text)
-        return task.result()
-
-    def _ended(self, slot: _Slot, borrower: object, task: asyncio.Task[Any]) -> None:
-        self._exchanges.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen: whoever waited has it, and nobody may wait any more
-        if not slot.clean and slot.connection is not None:
-            leaving = asyncio.create_task(_leave(slot.connection))
-            self._leavings.add(leaving)
-            leaving.add_done_callback(self._leavings.discard)
-            slot.connection = None
-        self._idle.append(slot)
-        self._limiter.release_on_behalf_of(borrower)
-
-    # --- one exchange ------------------------------------------------------------------------------
+    # --- one exchange ----------------------------------------------------------------------------
 
     async def _exchange(
         self,
@@ -428,6 +363,7 @@ class Transport:
             headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
             stream = _BodyStream(body, copy=self._engine is not None)
         url = httpx.URL(route.url, params=params) if params else httpx.URL(route.url + query)
+        headers["Host"] = url.netloc.decode("ascii")  # httpx adds it only to bodies of its own
         timeouts = self._timeouts
         limits = {
             "connect": timeouts.connect,
@@ -466,8 +402,8 @@ class Transport:
             emit(self._on_event, event)
 
 
-class _SinkBroke(Exception):  # noqa: N818  never leaves this module
-    """A sink raised (a full disk, say): no fault of the connection, which is in its ``__cause__``."""
+class _SinkBroke(Exception):
+    """A sink raised ``__cause__`` (a full disk, say), which is no fault of the connection."""
 
 
 async def _received(response: httpx.Response, sink: Sink | None, bound: int) -> Answer:
@@ -503,25 +439,26 @@ async def _received(response: httpx.Response, sink: Sink | None, bound: int) -> 
 def _failure(
     error: Exception, action: Action, route: Route, body: MultipartBody | None
 ) -> AILabError:
-    """Say what a broken exchange means. For a form only its flag counts, never the error's class."""
+    """Say what a broken exchange means; of a form its flag decides, never the error's class."""
     cause = _words(error)
-    where = {"action": action, "host": route.host}
+    host = route.host
     if action == "download":
-        return DownloadFailed(f"The result file could not be fetched: {cause}.", **where)
-    if body is not None:
-        if body.complete:
-            refused = isinstance(error, MalformedReply) and 400 <= error.http_status < 500
-            if refused:
-                return error
-            text = f"The form went out whole and no readable answer came: {cause}. "
-            return OutcomeUnknown(text + _AFTER_UNKNOWN, **where)
-        text = f"{route.host} did not receive the form: {cause}. Nothing is billed; try again."
-        return NotDelivered(text, **where)
-    if isinstance(error, AILabError):
+        text = f"The result file could not be fetched: {cause}."
+        return DownloadFailed(text, action=action, host=host)
+    if body is not None and not body.complete:
+        text = f"{host} did not receive the form: {cause}. Nothing is billed; try again."
+        return NotDelivered(text, action=action, host=host)
+    refused = isinstance(error, MalformedReply) and _REFUSED <= error.http_status < _FAILED
+    if isinstance(error, AILabError) and (body is None or refused):
         return error
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return NotDelivered(f"{route.host} cannot be reached: {cause}.", **where)
-    return OutcomeUnknown(f"{route.host} was asked, and no answer came: {cause}.", **where)
+    if body is not None:
+        text = f"The form went out whole and no readable answer came: {cause}. {_AFTER_UNKNOWN}"
+    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        text = f"{host} cannot be reached: {cause}."
+        return NotDelivered(text, action=action, host=host)
+    else:
+        text = f"{host} was asked, and no answer came: {cause}."
+    return OutcomeUnknown(text, action=action, host=host)
 
 
 _AFTER_UNKNOWN: Final = (
@@ -557,12 +494,15 @@ def _read_submission(answer: Answer, bound: int, route: Route) -> Reply:
     try:
         return _read(answer, bound)
     except MalformedReply as error:
-        facts = {"http_status": answer.status, "retry_after": error.retry_after}
-        if answer.status == httpx.codes.TOO_MANY_REQUESTS:
-            raise Throttled(error.message, **facts) from error
-        if answer.status == httpx.codes.SERVICE_UNAVAILABLE:
-            raise ServiceUnavailable(error.message, **facts) from error
-        if 400 <= answer.status < 500:
+        refusals: dict[int, type[ServiceError]] = {
+            httpx.codes.TOO_MANY_REQUESTS: Throttled,
+            httpx.codes.SERVICE_UNAVAILABLE: ServiceUnavailable,
+        }
+        if kind := refusals.get(answer.status):
+            raise kind(
+                error.message, http_status=answer.status, retry_after=error.retry_after
+            ) from error
+        if _REFUSED <= answer.status < _FAILED:
             raise
         raise _unknown(error, route) from error
     except ServiceUnavailable as error:
@@ -575,25 +515,6 @@ def _read_submission(answer: Answer, bound: int, route: Route) -> Reply:
 def _unknown(error: ServiceError, route: Route) -> OutcomeUnknown:
     text = f"The form went out whole and the answer does not say what became of it: {error} "
     return OutcomeUnknown(text + _AFTER_UNKNOWN, action="submit", host=route.host)
-
-
-def _hand_over(task: asyncio.Task[T], orphaned: Callable[[T], None]) -> None:
-    """Give a submission whose caller has gone to ``orphaned``, now or as soon as it ends well."""
-
-    def ended(task: asyncio.Task[T]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            orphaned(task.result())
-
-    if task.done():
-        ended(task)
-    else:
-        task.add_done_callback(ended)
-
-
-async def _leave(connection: httpx.AsyncBaseTransport) -> None:
-    """Close a connection whose state is unknown; what it says to that concerns nobody."""
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(connection.aclose(), timeout=5.0)
 
 
 def _file_route(url: str, service: Service) -> tuple[Route, str]:

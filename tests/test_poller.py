@@ -1,6 +1,7 @@
 """The poller, on a virtual clock: no test here waits for real."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -215,7 +216,7 @@ async def test_looks_share_a_budget_and_leave_a_slot():
     for seat in seats:
         await seat.outcome()
     times = sorted(seat.times[0] for seat in seats)
-    for earlier, later in zip(times, times[1:], strict=False):
+    for earlier, later in itertools.pairwise(times):
         assert later - earlier >= 0.099
     # three at once of half a second each: 30 looks need five seconds
     assert times[-1] - times[0] >= 4.4
@@ -275,7 +276,8 @@ async def test_the_poller_runs_in_an_empty_context():
 
 
 @pytest.mark.parametrize(
-    ("service", "first", "interval"), [("direct", 5, 5), ("rapidapi", 15, 15), ("local", 0.05, 0.05)]
+    ("service", "first", "interval"),
+    [("direct", 5, 5), ("rapidapi", 15, 15), ("local", 0.05, 0.05)],
 )
 def test_the_rhythm_suits_the_service(service, first, interval):
     policy = PollPolicy().suited_to(service)

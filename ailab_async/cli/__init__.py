@@ -8,14 +8,20 @@ the subcommand that needs it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from .. import __version__
 from .exits import MEANINGS, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_COLOR_EPILOG = """\
+_LAST_PORT: Final = 65535
+_MOST_WORKERS: Final = 1024
+
+_COLOR_EPILOG: Final = """\
 examples:
   ailab color harbour.jpg                          one new colouring, in out/harbour-1.jpg
   ailab color *.jpg --colors 4 --degree 0.6        four of each photo
@@ -59,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Image operations of the AILabTools API, hosted or on this computer.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("--version", action="version", version=f"ailab {__version__}")
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_Parser
     )
@@ -135,13 +141,13 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _color(arguments: argparse.Namespace) -> int:
-    from .color import color
+    from .color import color  # noqa: PLC0415 - only the command that is used is loaded
 
     return color(arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from .serve import serve
+    from .serve import serve  # noqa: PLC0415 - only the command that is used is loaded
 
     return serve(arguments)
 
@@ -150,25 +156,15 @@ def _exit_codes() -> str:
     return "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
 
 
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            parser.exit(0, f"ailab {version('ailab-async')}\n")
-        except PackageNotFoundError:
-            parser.exit(0, "ailab (not installed, run from its source)\n")
-
-
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
         message = f"must be 0 to 65535, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 
 
 def _workers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
         message = f"must be a whole number from 1, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)

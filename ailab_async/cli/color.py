@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -37,6 +36,7 @@ from .plan import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from ..protocol.services import Service
 
@@ -53,15 +53,13 @@ def color(arguments: argparse.Namespace) -> int:
     reporter = choose(as_json=arguments.json, quiet=arguments.quiet)
     try:
         job, service = job_from(arguments), service_from(arguments)
-        run = _Run(
-            job,
-            service,
-            photos=[Photo(path) for path in arguments.photos],
-            out=Path(arguments.out),
-            overwrite=arguments.overwrite,
-            reporter=reporter,
-        )
-        return asyncio.run(run.all())
+        photos = [Photo(path) for path in arguments.photos]
+        out = Path(arguments.out)
+        run = _Run(job, service, photos, out, overwrite=arguments.overwrite, reporter=reporter)
+        try:
+            return asyncio.run(run.all())
+        finally:
+            run.tidy()
     except Wrong as wrong:
         reporter.problem(str(wrong))
         return wrong.code
@@ -74,9 +72,9 @@ class _Run:
         self,
         job: Job,
         service: Service | None,
-        *,
         photos: list[Photo],
         out: Path,
+        *,
         overwrite: bool,
         reporter: Reporter,
     ) -> None:
@@ -101,11 +99,13 @@ class _Run:
         except asyncio.CancelledError:
             # asyncio.run cancels us once for Ctrl-C; what is to be said then has been said
             return self._ended
-        finally:
-            if not any(photo.files for photo in self._photos):
-                remove_empty(self._made_folders)
         self._reporter.summary(self._photos)
         return exit_for_all(Exit(photo.exit_code) for photo in self._photos)
+
+    def tidy(self) -> None:
+        """Take back the folders that were made for results which never came."""
+        if not any(photo.files for photo in self._photos):
+            remove_empty(self._made_folders)
 
     async def _check(self) -> list[Photo]:
         limiter = anyio.CapacityLimiter(_READ_AT_ONCE)
@@ -144,7 +144,8 @@ class _Run:
                 with self._reporter.at_work(len(photos)):
                     await _each(photos, lambda photo: self._do(client, photo), at_once=_AT_ONCE)
         except MissingExtra as error:
-            raise Wrong(f"{error} (or use --service direct).") from None
+            message = f"{error} (or use --service direct)."
+            raise Wrong(message) from None
         except AILabError as error:
             raise Wrong(explain(error), exit_for(error)) from None
 
@@ -195,7 +196,7 @@ class _Run:
     def _ended_by_sigterm(self) -> Iterator[None]:
         """End as for Ctrl-C, so that no worker or half-written file stays behind."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
 
         def end() -> None:
             self._ended = Exit.TERMINATED
@@ -223,9 +224,7 @@ def _about(service: Service, reason: str) -> str:
     return f"{service.base_url}, {HDColorMigration.credits:g} credits a photo"
 
 
-async def _each(
-    items: Iterable[_T], do: Callable[[_T], Awaitable[None]], *, at_once: int
-) -> None:
+async def _each(items: Iterable[_T], do: Callable[[_T], Awaitable[None]], *, at_once: int) -> None:
     """Await ``do`` for every item, in order, a few at once."""
     waiting = iter(items)
 

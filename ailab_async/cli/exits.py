@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .. import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["MEANINGS", "Exit", "exit_for", "exit_for_all", "stops_everything"]
 

@@ -30,7 +30,7 @@ _ADVICE: Final[tuple[tuple[type[errors.ServiceError], str], ...]] = (
 
 
 def explain(error: BaseException, *, task_id: str = "") -> str:
-    """Return what happened and what to do, as one line; ``task_id`` is the photo's, if it has one."""
+    """Return what happened and what to do, as one line; ``task_id`` is the photo's, if known."""
     match error:
         case errors.InvalidOperation():
             text = _invalid(error)

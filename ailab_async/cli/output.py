@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -18,6 +18,8 @@ from attrs import define, field
 from .exits import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rich.progress import Progress, TaskID
 
 __all__ = ["Json", "Photo", "Plain", "Quiet", "Reporter", "Terminal", "choose", "printable"]
@@ -96,8 +98,8 @@ class Plain(Reporter):
         if len(known) > 1:
             good = sum(not photo.message for photo in known)
             files = sum(len(photo.files) for photo in known)
-            bad = f", {len(known) - good} not" if good < len(known) else ""
-            _write(sys.stderr, f"{good} of {len(known)} photos done{bad}; {files} files.")
+            text = f"{good} of {len(known)} photos done, {files} file{'s' * (files != 1)} made."
+            _write(sys.stderr, text)
 
 
 class Terminal(Plain):
@@ -105,9 +107,15 @@ class Terminal(Plain):
 
     def __init__(self) -> None:
         """Load rich. Raises `ImportError` where it is not installed."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
-        from rich.progress import TextColumn, TimeElapsedColumn
+        from rich.console import Console  # noqa: PLC0415 - an extra
+        from rich.progress import (  # noqa: PLC0415 - an extra
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
         self._progress: Progress = Progress(
@@ -163,7 +171,7 @@ class Terminal(Plain):
         if self._stages:
             photo, stage = next(iter(self._stages.items()))
             more = f" and {len(self._stages) - 1} more" if len(self._stages) > 1 else ""
-            text = printable(f"{stage} {os.path.basename(photo.path)}{more}")
+            text = printable(f"{stage} {Path(photo.path).name}{more}")
         self._progress.update(self._bar, description=text)
 
     def _above(self, text: str) -> None:
@@ -240,9 +248,9 @@ def _write(stream: IO[str], text: str) -> None:
     shown = printable(text) if stream.isatty() else text
     try:
         try:
-            print(shown, file=stream, flush=True)  # noqa: T201
+            print(shown, file=stream, flush=True)
         except UnicodeEncodeError:
-            print(printable(text), file=stream, flush=True)  # noqa: T201
+            print(printable(text), file=stream, flush=True)
     except BrokenPipeError:
         # Whoever read this has gone, "head" for one; the files are made all the same.
         with contextlib.suppress(OSError, ValueError):

@@ -11,9 +11,8 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -28,10 +27,19 @@ from .explain import explain
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterable
 
     from .output import Photo
 
-__all__ = ["Job", "Wrong", "check_names", "check_photo", "job_from", "prepare_folder", "service_from"]
+__all__ = [
+    "Job",
+    "Wrong",
+    "check_names",
+    "check_photo",
+    "job_from",
+    "prepare_folder",
+    "service_from",
+]
 
 _T = TypeVar("_T")
 
@@ -64,25 +72,31 @@ class Job:
         return HDColorMigration(photo, self.mode, degree=self.degree)
 
 
+def _stop(text: str, code: Exit = Exit.BAD_INPUT) -> NoReturn:
+    raise Wrong(text, code) from None
+
+
 def job_from(arguments: argparse.Namespace) -> Job:
     """Read the options that say what to do. Raises `Wrong`."""
     given = [name for name in _OWNER if getattr(arguments, name) is not None]
     implied = [_OWNER[name] for name in given]
+    if arguments.mode is None and len(given) > 1:
+        _stop(f"--{given[0]} and --{given[1]} are of different modes: give one of them.")
     name = arguments.mode or (implied[0] if implied else "auto")
     for option, owner in zip(given, implied, strict=True):
         if owner != name:
-            raise Wrong(f"--{option} belongs to --mode {owner}, and this is --mode {name}.")
+            _stop(f"--{option} belongs to --mode {owner}, and this is --mode {name}.")
     mode: Auto | Template | RefPic
     results = 1
     match name:
         case "template":
             if arguments.template is None:
-                raise Wrong("--mode template needs --template with 1 to 7 colours, as 056A6B,C0392B.")
+                _stop("--mode template needs --template with 1 to 7 colours, as 056A6B,C0392B.")
             colors = arguments.template.split(",")
             mode = _checked(lambda: Template(*colors))
         case "ref":
             if arguments.ref is None:
-                raise Wrong("--mode ref needs --ref with the photo whose colours are to be taken.")
+                _stop("--mode ref needs --ref with the photo whose colours are to be taken.")
             mode = _checked(lambda: RefPic(arguments.ref))
         case _:
             results = _whole(arguments.colors)
@@ -98,12 +112,12 @@ def service_from(arguments: argparse.Namespace) -> Service | None:
     """Read the options that say who does it; ``None``: the client chooses. Raises `Wrong`."""
     name = arguments.service
     if arguments.path is not None and name != "rapidapi":
-        raise Wrong("--path belongs to --service rapidapi.")
+        _stop("--path belongs to --service rapidapi.")
     if arguments.url is not None:
         if name not in {None, "local"}:
-            raise Wrong(f"--url is for a local engine elsewhere, and this is --service {name}.")
-        key = os.environ.get("AILAB_ENGINE_KEY") or None
-        return _checked(lambda: Service.local(arguments.url, api_key=key))
+            _stop(f"--url is for a local engine elsewhere, and this is --service {name}.")
+        engine_key = os.environ.get("AILAB_ENGINE_KEY") or None
+        return _checked(lambda: Service.local(arguments.url, api_key=engine_key))
     match name:
         case "local":
             return Service.local()
@@ -115,10 +129,8 @@ def service_from(arguments: argparse.Namespace) -> Service | None:
             path = arguments.path or ""
             if not path.startswith("/"):
                 hint = "it is shown in the API's listing there, as POST /…"
-                raise Wrong(f"--service rapidapi needs --path with the submit path; {hint}.")
-            return _checked(
-                lambda: Service.rapidapi(key, paths={HDColorMigration.name: path})
-            )
+                _stop(f"--service rapidapi needs --path with the submit path; {hint}.")
+            return _checked(lambda: Service.rapidapi(key, paths={HDColorMigration.name: path}))
         case _:
             return None
 
@@ -201,7 +213,7 @@ def prepare_folder(out: Path) -> list[Path]:
         why = error.strerror or str(error)
         remove_empty(made)
         text = f"cannot write to --out {out}: {why}. Nothing was sent."
-        raise Wrong(text, Exit.CANNOT_WRITE) from None
+        _stop(text, Exit.CANNOT_WRITE)
     return made
 
 
@@ -217,7 +229,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 def _look_at(path: str) -> str:
     """Say in plain words what is wrong with a path; the picture itself is not read."""
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except FileNotFoundError:
         return "there is no such file."
     except (OSError, ValueError) as error:
@@ -229,14 +241,10 @@ def _look_at(path: str) -> str:
 
 def _files_in(folder: Path) -> dict[str, str]:
     try:
-        names = os.listdir(folder)
+        files = list(folder.iterdir())
     except OSError:
         return {}
-    return {
-        Path(name).stem.casefold(): name
-        for name in names
-        if Path(name).suffix.lower() in _ENDINGS
-    }
+    return {path.stem.casefold(): path.name for path in files if path.suffix.lower() in _ENDINGS}
 
 
 def _place(path: Path) -> tuple[Path, str]:
@@ -248,13 +256,13 @@ def _checked(make: Callable[[], _T]) -> _T:
     try:
         return make()
     except InvalidOperation as error:
-        raise Wrong(explain(error)) from None
+        _stop(explain(error))
 
 
 def _key(variable: str, service: str) -> str:
     key = os.environ.get(variable, "")
     if not key.strip():
-        raise Wrong(f"--service {service} needs a key in {variable}; --service local needs none.")
+        _stop(f"--service {service} needs a key in {variable}; --service local needs none.")
     return key
 
 
@@ -264,12 +272,12 @@ def _number(text: str | None) -> float:
     try:
         return float(text)
     except ValueError:
-        raise Wrong(f"--degree must be a number from 0 to 1, not {text!r}.") from None
+        _stop(f"--degree must be a number from 0 to 1, not {text!r}.")
 
 
 def _whole(text: str | None) -> int:
     if text is None:
         return 1
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        raise Wrong(f"--colors must be a whole number from 1 to 8, not {text!r}.")
+        _stop(f"--colors must be a whole number from 1 to 8, not {text!r}.")
     return int(text)

@@ -28,9 +28,9 @@ _GRACE_SECONDS = 3
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM, both of which are its normal end."""
     try:
-        import uvicorn
+        import uvicorn  # noqa: PLC0415 - an extra
 
-        from ..local import LocalEngine
+        from ..local import LocalEngine  # noqa: PLC0415 - needs an extra
 
         keys = arguments.key or [key for key in [os.environ.get("AILAB_ENGINE_KEY", "")] if key]
         engine = LocalEngine(
@@ -60,9 +60,7 @@ def serve(arguments: argparse.Namespace) -> int:
         return asyncio.run(_serve(engine, uvicorn.Server(config), listener, keyed=bool(keys)))
 
 
-async def _serve(
-    engine: LocalEngine, server: Any, listener: socket.socket, *, keyed: bool
-) -> int:
+async def _serve(engine: LocalEngine, server: Any, listener: socket.socket, *, keyed: bool) -> int:
     def stop(*_: object) -> None:
         server.should_exit = True
 
@@ -89,7 +87,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(host: str, port: int, *, keyed: bool) -> None:
     address = f"[{host}]" if ":" in host else host
-    print(f"Local engine at http://{address}:{port}", flush=True)  # noqa: T201
+    print(f"Local engine at http://{address}:{port}", flush=True)  # noqa: T201 - the answer
     if not ipaddress.ip_address(host.partition("%")[0]).is_loopback and not keyed:
         _note("Whoever reaches this address may use it: AILAB_ENGINE_KEY or --key demand a key.")
     if sys.stderr.isatty():
@@ -97,7 +95,7 @@ def _announce(host: str, port: int, *, keyed: bool) -> None:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
 
 
 def _complain(text: str, code: Exit) -> int:

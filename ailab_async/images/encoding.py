@@ -35,9 +35,7 @@ def as_image(source: Any) -> Image.Image:
 
 def header_of(image: Image.Image, picture_format: str) -> Header:
     """Return what the header of ``image`` will say once encoded."""
-    return Header(
-        format=picture_format, width=image.width, height=image.height, mode=image.mode
-    )
+    return Header(format=picture_format, width=image.width, height=image.height, mode=image.mode)
 
 
 def encode(image: Image.Image, picture_format: str, **options: Any) -> bytes:
@@ -74,4 +72,5 @@ def encode_plain(image: Image.Image, rules: PictureRules, name: str) -> tuple[by
     except OSError as error:  # its own file, not decoded yet, is broken
         raise InvalidOperation(name, "a readable picture", str(error)) from error
     rules.check_bytes(name, count)
-    raise InvalidOperation(name, f"one that can be a {rules.formats_text} file", f"mode {image.mode}")
+    limit = f"one that can be a {rules.formats_text} file"
+    raise InvalidOperation(name, limit, f"mode {image.mode}")

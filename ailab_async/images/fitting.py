@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InvalidOperation
 from .encoding import encode, header_of
 from .headers import Header, open_picture, read_header
-from .rules import PictureRules, Size
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from .rules import PictureRules, Size
 
 __all__ = ["FIT_MAX_PIXELS", "fit_picture"]
 
@@ -113,12 +114,19 @@ def _upright(size: Size, orientation: int) -> Size:
 def _target(size: Size, rules: PictureRules, name: str) -> Size:
     """Return the nearest size of the same proportions within the limits."""
     width, height = size
-    largest, smallest = rules.largest, rules.smallest
-    if largest is not None:
-        scale = min(1.0, largest[0] / width, largest[1] / height)
-        width, height = max(1, int(width * scale)), max(1, int(height * scale))
-    scale = max(1.0, smallest[0] / width, smallest[1] / height)
-    target = (math.ceil(width * scale), math.ceil(height * scale))
+    if rules.largest is not None and (width > rules.largest[0] or height > rules.largest[1]):
+        most_wide, most_high = rules.largest
+        if width * most_high >= height * most_wide:
+            width, height = most_wide, max(1, height * most_wide // width)
+        else:
+            width, height = max(1, width * most_high // height), most_high
+    least_wide, least_high = rules.smallest
+    if width < least_wide or height < least_high:
+        if least_wide * height >= least_high * width:
+            width, height = least_wide, -(-height * least_wide // width)
+        else:
+            width, height = -(-width * least_high // height), least_high
+    target = (width, height)
     if not rules.takes_size(target):
         limit = f"of a shape that can be {rules.pixels_text}"
         raise InvalidOperation(name, limit, f"{size[0]}x{size[1]}")

@@ -32,8 +32,21 @@ CONTENT_TYPES: Final = {
     "TIFF": "image/tiff",
 }
 
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc")
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_MAGIC: Final = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (_PNG_SIGNATURE, "PNG"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+)
+_BRANDS: Final = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heif", b"mif1", b"msf1"), "HEIC"),
+}
 
 
 @frozen(kw_only=True)
@@ -48,22 +61,11 @@ class Header:
 
 def sniff(data: bytes) -> str:
     """Return the format by the first bytes, ``""`` where they are no picture's."""
-    if data[:3] == b"\xff\xd8\xff":
-        return "JPEG"
-    if data[:8] == _PNG_SIGNATURE:
-        return "PNG"
-    if data[:2] == b"BM":
-        return "BMP"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:4] in {b"II*\0", b"MM\0*"}:
-        return "TIFF"
-    if data[:6] in {b"GIF87a", b"GIF89a"}:
-        return "GIF"
     if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        return "AVIF" if brand in {b"avif", b"avis"} else "HEIC" if brand in _HEIF_BRANDS else ""
-    return ""
+        return _BRANDS.get(data[8:12], "")
+    if data[:4] == b"RIFF":
+        return "WEBP" if data[8:12] == b"WEBP" else ""
+    return next((known for magic, known in _MAGIC if data.startswith(magic)), "")
 
 
 def read_header(data: bytes, name: str) -> Header:
@@ -163,9 +165,9 @@ def _png_is_whole(data: bytes, picture: Any) -> bool:
         kind, end = data[at + 4 : at + 8], at + 8 + length
         if end + 4 > len(data):
             return False
-        critical = kind[:1].isupper()
-        if critical and zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            return False
+        declared = int.from_bytes(data[end : end + 4], "big")
+        if kind[:1].isupper() and zlib.crc32(view[at + 4 : end]) != declared:
+            return False  # upper case: one that makes the picture
         if kind == b"IEND":
             return True
         at = end + 4
@@ -180,8 +182,9 @@ def _bmp_is_whole(data: bytes, picture: Any) -> bool:
     else:
         bits, compression = struct.unpack_from("<HI", data, 28)
     if compression in {0, 3, 6}:  # plain, or plain with masks
-        row = (picture.size[0] * bits + 31) // 32 * 4
-        return len(data) >= int(offset) + row * int(picture.size[1])
+        row = (int(picture.size[0]) * int(bits) + 31) // 32 * 4
+        rows: int = picture.size[1]
+        return len(data) >= int(offset) + row * rows
     declared = int(struct.unpack_from("<I", data, 2)[0])
     return len(data) >= declared
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 from attrs import frozen
 
@@ -12,19 +13,14 @@ from ..events import PictureFitted, emit
 from .encoding import as_image, encode_plain
 from .fitting import fit_picture
 from .headers import CONTENT_TYPES, EXTENSIONS, Header, read_header
-from .rules import Part, PictureRules, Size
+from .rules import FIT_MAX_BYTES, Part, PictureRules, Size
 from .sources import check_source, is_array, is_image, read_async, read_source
 
 if TYPE_CHECKING:
-    import anyio
-
     from ..events import EventHook
     from .sources import PictureSource
 
-__all__ = ["FIT_MAX_BYTES", "load_part"]
-
-FIT_MAX_BYTES: Final = 256 * 2**20
-"""What is read at most of a picture that is to be fitted."""
+__all__ = ["load_part"]
 
 
 async def load_part(
@@ -51,9 +47,7 @@ async def load_part(
     reader is read on the loop. A cancellation ends the wait at once; the thread ends by itself
     and what it did is dropped. A file object may then stand anywhere.
     """
-    work = _Work(
-        rules=rules, field=field, name=label or field, fit=fit, fit_size=fit_size
-    )
+    work = _Work(rules=rules, field=field, name=label or field, fit=fit, fit_size=fit_size)
     check_source(source, work.name)
     if inspect.iscoroutinefunction(getattr(source, "read", None)):
         source = await read_async(source, work.name, work.most)

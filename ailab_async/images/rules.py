@@ -8,11 +8,14 @@ import attrs
 
 from ..errors import InvalidOperation
 
-__all__ = ["FIT_HINT", "Part", "PictureRules", "Size", "megabytes", "too_large"]
+__all__ = ["FIT_HINT", "FIT_MAX_BYTES", "Part", "PictureRules", "Size", "megabytes", "too_large"]
 
 Size = tuple[int, int]
 
 FIT_HINT: Final = "Pass fit=True to have it made acceptable."
+
+FIT_MAX_BYTES: Final = 256 * 2**20
+"""What is read at most of a picture that is to be fitted."""
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +131,8 @@ class Part:
 
 def too_large(name: str, most: int, value: str) -> InvalidOperation:
     """Return the error for more than ``most`` bytes."""
-    return InvalidOperation(name, f"at most {megabytes(most)}", value, hint=FIT_HINT)
+    hint = FIT_HINT if most < FIT_MAX_BYTES else ""
+    return InvalidOperation(name, f"at most {megabytes(most)}", value, hint=hint)
 
 
 def megabytes(count: int) -> str:

@@ -18,7 +18,7 @@ from .rules import too_large
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    import numpy
+    import numpy as np
     from PIL import Image
 
 __all__ = [
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         | BinaryIO
         | AsyncReader
         | Image.Image
-        | numpy.ndarray[Any, Any]
+        | np.ndarray[Any, Any]
     )
 else:
     # annotations of operations are looked at by attrs; neither numpy nor Pillow is loaded for it
@@ -201,7 +201,7 @@ async def read_async(source: Any, name: str, most: int, first: Any = None) -> by
 
 def _read_path(path: str, name: str, most: int) -> bytes:
     try:
-        with open(path, "rb", buffering=0, opener=_open_at_once) as file:  # noqa: PTH123 - opener
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise InvalidOperation(name, "a file", f"{path} ({_kind(facts.st_mode)})")

@@ -17,7 +17,7 @@ __all__ = ["LocalEngine"]
 def __getattr__(name: str) -> object:
     """Load `LocalEngine` when it is first asked for."""
     if name == "LocalEngine":
-        from .engine import LocalEngine
+        from .engine import LocalEngine  # noqa: PLC0415 - see above
 
         return LocalEngine
     message = f"module {__name__!r} has no attribute {name!r}"

@@ -6,48 +6,53 @@ ai-common/response-description); the sentences are the engine's.
 
 from __future__ import annotations
 
+import enum
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from ..protocol.codes import CODES
-from .queue import EngineTask
 
-__all__ = ["MEANINGS", "Refused", "credits_left", "failure", "queried", "submitted"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-MEANINGS: Final[Mapping[str, str]] = {
-    "ERROR_PARAMETERS": "The request cannot be read.",
-    "UNSUPPORTED_PARAMETER_VALUES": "Invalid parameter values.",
-    "ERROR_USER_NOT_EXISTS": "The API key is missing or unknown.",
-    "ERROR_ILLEGAL_OPERATION": "This method is not allowed here.",
-    "ERROR_AI_NOT_EXISTS": "The local engine does not offer this.",
-    "ERROR_FILE_NOT_FOUND": "There is no such file, or no longer.",
-    "ERROR_RESOURCE_NOT_FOUND": "There is no such task, or no longer.",
-    "ERROR_REQUEST_BODY_TOO_LARGE": "The request is too large.",
-    "FILE_SIZE_EXCEEDS_LIMIT": "The file is too large.",
-    "FILE_RESOLUTION_EXCEEDS_LIMITS": "The picture has too many pixels.",
-    "UNSUPPORTED_FILE_TYPES": "Files of this type are not accepted.",
-    "ERROR_UNSUPPORTED_GRAYSCALE_IMAGE": "The picture must be RGB with three channels.",
-    "FILE_DECODING_FAILURE": "The file cannot be decoded.",
-    "ERROR_LOW_RESOLUTION": "The picture has too few pixels.",
-    "ERROR_INVALID_FILE": "The file cannot be used.",
-    "PROCESSING_FAILURE": "Processing failed.",
-    "UNKNOWN_ERROR": "Unknown error.",
-    "FILE_SERVICE_ERROR": "The files could not be stored.",
-    "ERROR_RESOURCE_UNAVAILABLE": "The engine is not running.",
-    "AI_SERVICE_FLOW_RESTRICTION": "Too many tasks are waiting.",
-    "AI_SERVICE_TIMEOUT": "The task took too long.",
-}
-"""Every code that the engine answers with, and what it means, in a sentence."""
+    from .queue import EngineTask
+
+__all__ = ["Code", "Refused", "credits_left", "failure", "queried", "submitted"]
+
+
+class Code(enum.Enum):
+    """Every code that the engine answers with; the value says in a sentence what it means."""
+
+    ERROR_PARAMETERS = "The request cannot be read."
+    UNSUPPORTED_PARAMETER_VALUES = "Invalid parameter values."
+    ERROR_USER_NOT_EXISTS = "The API key is missing or unknown."
+    ERROR_ILLEGAL_OPERATION = "This method is not allowed here."
+    ERROR_AI_NOT_EXISTS = "The local engine does not offer this."
+    ERROR_FILE_NOT_FOUND = "There is no such file, or no longer."
+    ERROR_RESOURCE_NOT_FOUND = "There is no such task, or no longer."
+    ERROR_REQUEST_BODY_TOO_LARGE = "The request is too large."
+    FILE_SIZE_EXCEEDS_LIMIT = "The file is too large."
+    FILE_RESOLUTION_EXCEEDS_LIMITS = "The picture has too many pixels."
+    UNSUPPORTED_FILE_TYPES = "Files of this type are not accepted."
+    ERROR_UNSUPPORTED_GRAYSCALE_IMAGE = "The picture must be RGB with three channels."
+    FILE_DECODING_FAILURE = "The file cannot be decoded."
+    ERROR_LOW_RESOLUTION = "The picture has too few pixels."
+    ERROR_INVALID_FILE = "The file cannot be used."
+    PROCESSING_FAILURE = "Processing failed."
+    UNKNOWN_ERROR = "Unknown error."
+    FILE_SERVICE_ERROR = "The files could not be stored."
+    ERROR_RESOURCE_UNAVAILABLE = "The engine is not running."
+    AI_SERVICE_FLOW_RESTRICTION = "Too many tasks are waiting."
+    AI_SERVICE_TIMEOUT = "The task took too long."
 
 
 @frozen
 class Refused(Exception):
-    """Raised by a handler to answer with a failure: a code of `MEANINGS`, and what in particular."""
+    """Raised by a handler to answer with a failure; ``message`` says what in particular."""
 
-    code: str
+    code: Code
     message: str = ""
     retry_after: int | None = None
 
@@ -79,14 +84,12 @@ def credits_left() -> dict[str, Any]:
     return {**_envelope(), "data": [account]}
 
 
-def failure(
-    code: str, message: str = "", *, request_id: str = ""
-) -> tuple[int, dict[str, Any]]:
+def failure(code: Code, message: str = "", *, request_id: str = "") -> tuple[int, dict[str, Any]]:
     """Return the HTTP status and the envelope of a failure."""
-    status, meaning = CODES[code].http_status, MEANINGS[code]
+    status, meaning = CODES[code.name].http_status, code.value
     detail = {
         "status_code": status,
-        "code": code,
+        "code": code.name,
         "code_message": meaning,
         "message": message or meaning,
     }

@@ -6,8 +6,8 @@ is JSON in the service's envelope, also for what goes wrong here unexpectedly.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,12 +21,14 @@ from starlette.routing import Route
 
 from ..events import logger
 from ..protocol.services import CREDITS, DIRECT_PATHS, QUERY_BY_TASK
-from .answers import Refused, credits_left, failure, queried, submitted
+from .answers import Code, Refused, credits_left, failure, queried, submitted
 from .forms import MAX_BODY, color_migration, read_form
 from .queue import QueueFull, State, Work
 from .store import MEDIA_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from .engine import LocalEngine
@@ -72,14 +74,14 @@ async def _submit(request: Request) -> Response:
                 form = await read_form(request)
         except TimeoutError:
             message = f"The upload took longer than {UPLOAD_SECONDS:g} s."
-            raise Refused("ERROR_PARAMETERS", message) from None
+            raise Refused(Code.ERROR_PARAMETERS, message) from None
         job, pictures = await color_migration(form, limiter=engine.limiter)
         # They wait on disk: a full queue of pictures would be a gigabyte of memory.
         try:
             uploads = tuple([await engine.store.put(picture) for picture in pictures])
         except OSError:
             logger.exception("the local engine could not write an upload")
-            raise Refused("FILE_SERVICE_ERROR") from None
+            raise Refused(Code.FILE_SERVICE_ERROR) from None
     try:
         task = engine.queue.submit(Work(job=job, uploads=uploads))
     except QueueFull:
@@ -91,11 +93,11 @@ async def _submit(request: Request) -> Response:
 async def _query(request: Request) -> Response:
     task = _engine(request).queue.find(request.query_params.get("task_id", ""))
     if task is None:
-        raise Refused("ERROR_RESOURCE_NOT_FOUND")
+        raise Refused(Code.ERROR_RESOURCE_NOT_FOUND)
     if task.state is State.FAILED:
-        assert task.problem is not None
-        code, message = task.problem.code, task.problem.message
-        return _failed(code, message, request_id=task.request_id)
+        assert task.problem is not None  # noqa: S101 - set with the state
+        code = Code[task.problem.code]
+        return _failed(code, task.problem.message, request_id=task.request_id)
     urls = [str(request.url_for("file", name=name)) for name in task.results]
     return JSONResponse(queried(task, urls))
 
@@ -105,7 +107,7 @@ async def _file(request: Request) -> Response:
     name = request.path_params["name"]
     size = await store.size(name)
     if size is None:
-        raise Refused("ERROR_FILE_NOT_FOUND")
+        raise Refused(Code.ERROR_FILE_NOT_FOUND)
     return StreamingResponse(
         store.pieces(name),
         media_type=MEDIA_TYPES[PurePosixPath(name).suffix],
@@ -130,11 +132,11 @@ def _engine(request: Request) -> LocalEngine:
 
 def _busy() -> Refused:
     message = "The queue is full; try again later."
-    return Refused("AI_SERVICE_FLOW_RESTRICTION", message, retry_after=RETRY_SECONDS)
+    return Refused(Code.AI_SERVICE_FLOW_RESTRICTION, message, retry_after=RETRY_SECONDS)
 
 
 def _failed(
-    code: str, message: str = "", *, request_id: str = "", retry_after: int | None = None
+    code: Code, message: str = "", *, request_id: str = "", retry_after: int | None = None
 ) -> JSONResponse:
     status, body = failure(code, message, request_id=request_id)
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
@@ -142,16 +144,15 @@ def _failed(
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, Refused)  # noqa: S101 - registered for that class
     return _failed(error.code, error.message, retry_after=error.retry_after)
 
 
 def _no_route(request: Request, error: Exception) -> Response:
     # The service has operations that the engine does not: the client reads this code as such.
-    wrong_method = isinstance(error, HTTPException) and error.status_code == 405
-    if wrong_method:
-        return _failed("ERROR_ILLEGAL_OPERATION", f"{request.method} is not allowed here.")
-    return _failed("ERROR_AI_NOT_EXISTS")
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _failed(Code.ERROR_ILLEGAL_OPERATION, f"{request.method} is not allowed here.")
+    return _failed(Code.ERROR_AI_NOT_EXISTS)
 
 
 class _Guard:
@@ -188,15 +189,15 @@ class _Guard:
             logger.exception("unexpected trouble in the local engine")
             if begun:
                 raise
-            await _failed("UNKNOWN_ERROR")(scope, receive, send)
+            await _failed(Code.UNKNOWN_ERROR)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Refused | None:
         path = request.url.path
         needs_key = path.startswith("/api/")
         if needs_key and not self._engine.accepts(request.headers.get(KEY_HEADER, "")):
-            return Refused("ERROR_USER_NOT_EXISTS")
+            return Refused(Code.ERROR_USER_NOT_EXISTS)
         if not self._engine.running:
-            return Refused("ERROR_RESOURCE_UNAVAILABLE")
+            return Refused(Code.ERROR_RESOURCE_UNAVAILABLE)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
             return _too_large()
@@ -224,4 +225,4 @@ def _bounded(receive: Receive) -> Callable[[], Any]:
 
 def _too_large() -> Refused:
     limit = f"A request may have at most {MAX_BODY >> 20} MB."
-    return Refused("ERROR_REQUEST_BODY_TOO_LARGE", limit)
+    return Refused(Code.ERROR_REQUEST_BODY_TOO_LARGE, limit)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -17,6 +15,9 @@ from .queue import TIME_LIMIT, TaskQueue, places
 from .store import FileStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from starlette.applications import Starlette
 
 __all__ = ["LocalEngine"]
@@ -69,6 +70,7 @@ class LocalEngine:
         self._app: Starlette | None = None
         self._started = False
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def app(self) -> Starlette:
@@ -78,7 +80,7 @@ class LocalEngine:
         """
         if self._app is None:
             _check_packages()
-            from .app import make_app
+            from .app import make_app  # noqa: PLC0415 - loads Starlette
 
             self._app = make_app(self)
         return self._app
@@ -116,9 +118,23 @@ class LocalEngine:
         when the caller is cancelled meanwhile.
         """
         self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        cancelled: asyncio.CancelledError | None = None
+        # the scope keeps anyio's cancellations out, which would come again and again
         with anyio.CancelScope(shield=True):
-            await self.queue.aclose()
-            await self.store.aclose()
+            while not self._closing.done():
+                try:
+                    await asyncio.shield(self._closing)
+                except asyncio.CancelledError as error:
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        await self._closing
+
+    async def _close(self) -> None:
+        await self.queue.aclose()
+        await self.store.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()

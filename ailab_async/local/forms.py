@@ -7,7 +7,6 @@ says what was refused in the service's codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,9 +19,11 @@ from ..errors import InvalidOperation
 from ..images import Part, PictureRules, load_part
 from ..images.headers import read_header, sniff
 from ..operations import Auto, HDColorMigration, RefPic, Template
-from .answers import Refused
+from .answers import Code, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
 __all__ = ["MAX_BODY", "color_migration", "read_form"]
@@ -32,6 +33,7 @@ MAX_BODY: Final = 8 << 20
 
 _MAX_FIELDS: Final = 16
 _MAX_FIELD_BYTES: Final = 4096
+_MAX_DIGITS: Final = 9
 _OWN_FIELDS: Final = {"AUTO": "color_count", "TEMPLATE": "color_template", "REF_PIC": "ref"}
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
@@ -44,7 +46,7 @@ async def read_form(request: Request) -> dict[str, str | bytes]:
     Raises `Refused` where it is no multipart form, or has too many parts.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Refused("ERROR_PARAMETERS", "The body must be multipart/form-data.")
+        raise Refused(Code.ERROR_PARAMETERS, "The body must be multipart/form-data.")
     parser = MultiPartParser(
         request.headers,
         request.stream(),
@@ -57,7 +59,7 @@ async def read_form(request: Request) -> dict[str, str | bytes]:
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise Refused("ERROR_PARAMETERS", error.message) from None
+        raise Refused(Code.ERROR_PARAMETERS, error.message) from None
     try:
         return await _values(form)
     finally:
@@ -68,7 +70,7 @@ async def _values(form: FormData) -> dict[str, str | bytes]:
     values: dict[str, str | bytes] = {}
     for name, value in form.multi_items():
         if name in values:
-            raise _bad(name, "was given twice")
+            raise _wrong(name, "was given twice")
         values[name] = await value.read() if isinstance(value, UploadFile) else value
     return values
 
@@ -87,7 +89,7 @@ async def color_migration(
         try:
             parts[name] = await load_part(source, rules, field=name, limiter=limiter)
         except InvalidOperation as error:
-            assert isinstance(source, bytes)
+            assert isinstance(source, bytes)  # noqa: S101 - see _operation
             refusal = partial(_refusal, error, source, rules)
             raise await anyio.to_thread.run_sync(refusal, limiter=limiter) from None
     _checked(lambda: operation.check(parts))
@@ -98,13 +100,13 @@ async def color_migration(
 def _operation(form: dict[str, str | bytes]) -> tuple[HDColorMigration, dict[str, Any]]:
     # What a form leaves out has the documented default: AUTO, 0.4, one colour.
     if _text(form, "task_type", "async") != "async":
-        raise _bad("task_type", "must be async")
+        raise _wrong("task_type", "must be async")
     mode_name = _text(form, "mode", "AUTO")
     if mode_name not in _OWN_FIELDS:
-        raise _bad("mode", f"must be one of {', '.join(_OWN_FIELDS)}")
+        raise _wrong("mode", f"must be one of {', '.join(_OWN_FIELDS)}")
     for other, name in _OWN_FIELDS.items():
         if other != mode_name and name in form:
-            raise _bad(name, f"belongs to the mode {other}, not to {mode_name}")
+            raise _wrong(name, f"belongs to the mode {other}, not to {mode_name}")
     degree = _decimal(form, "degree", "0.4")
     job: dict[str, Any] = {"mode": mode_name, "degree": degree}
     image = _file(form, "image")
@@ -129,22 +131,22 @@ def _refusal(error: InvalidOperation, data: bytes, rules: PictureRules) -> Refus
     return Refused(code, f"{error.field}: must be {error.limit}, not {error.value}.")
 
 
-def _broken_rule(data: bytes, rules: PictureRules) -> str:
+def _broken_rule(data: bytes, rules: PictureRules) -> Code:
     name = "image"
     if _breaks(lambda: rules.check_bytes(name, len(data))):
-        return "FILE_SIZE_EXCEEDS_LIMIT"
+        return Code.FILE_SIZE_EXCEEDS_LIMIT
     if sniff(data) not in rules.formats:
-        return "UNSUPPORTED_FILE_TYPES"
+        return Code.UNSUPPORTED_FILE_TYPES
     try:
         header = read_header(data, name)
     except InvalidOperation:
-        return "FILE_DECODING_FAILURE"
+        return Code.FILE_DECODING_FAILURE
     if _breaks(lambda: rules.check_size(name, (header.width, header.height))):
         small = header.width < rules.smallest[0] or header.height < rules.smallest[1]
-        return "ERROR_LOW_RESOLUTION" if small else "FILE_RESOLUTION_EXCEEDS_LIMITS"
+        return Code.ERROR_LOW_RESOLUTION if small else Code.FILE_RESOLUTION_EXCEEDS_LIMITS
     if _breaks(lambda: rules.check_mode(name, header.mode)):
-        return "ERROR_UNSUPPORTED_GRAYSCALE_IMAGE"
-    return "ERROR_INVALID_FILE"
+        return Code.ERROR_UNSUPPORTED_GRAYSCALE_IMAGE
+    return Code.ERROR_INVALID_FILE
 
 
 def _breaks(check: Callable[[], None]) -> bool:
@@ -159,38 +161,40 @@ def _checked(make: Callable[[], _T]) -> _T:
     try:
         return make()
     except InvalidOperation as error:
-        raise _bad(error.field, f"must be {error.limit}, not {error.value}") from None
+        raise _wrong(error.field, f"must be {error.limit}, not {error.value}") from None
 
 
-def _bad(name: str, what: str) -> Refused:
-    return Refused("UNSUPPORTED_PARAMETER_VALUES", f"Invalid parameter values. - {name}: {what}.")
+def _wrong(name: str, what: str) -> Refused:
+    return Refused(
+        Code.UNSUPPORTED_PARAMETER_VALUES, f"Invalid parameter values. - {name}: {what}."
+    )
 
 
 def _text(form: dict[str, str | bytes], name: str, default: str) -> str:
     value = form.get(name, default)
     if isinstance(value, bytes):
-        raise _bad(name, "must be text, not a file")
+        raise _wrong(name, "must be text, not a file")
     return value
 
 
 def _file(form: dict[str, str | bytes], name: str) -> bytes:
     value = form.get(name, b"")
     if isinstance(value, str):
-        raise _bad(name, "must be a file, with a file name, not text")
+        raise _wrong(name, "must be a file, with a file name, not text")
     if not value:
-        raise _bad(name, "Cannot be empty")
+        raise _wrong(name, "Cannot be empty")
     return value
 
 
 def _decimal(form: dict[str, str | bytes], name: str, default: str) -> float:
     text = _text(form, name, default)
     if not _DECIMAL.fullmatch(text):
-        raise _bad(name, f"must be a plain decimal number, not {text[:20]!r}")
+        raise _wrong(name, f"must be a plain decimal number, not {text[:20]!r}")
     return float(text)
 
 
 def _whole(form: dict[str, str | bytes], name: str, default: str) -> int:
     text = _text(form, name, default)
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise _bad(name, f"must be a whole number, not {text[:20]!r}")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise _wrong(name, f"must be a whole number, not {text[:20]!r}")
     return int(text)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
 
 __all__ = ["BadFrame", "Frame", "pack", "reading"]
 
@@ -44,7 +46,7 @@ def reading() -> Generator[int, bytes, Frame]:
     try:
         header = json.loads(text)
         lengths = header.pop("blobs")
-    except (ValueError, AttributeError, KeyError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         message = f"a header that is not ours: {text[:80]!r}"
         raise BadFrame(message) from error
     blobs = []

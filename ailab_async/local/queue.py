@@ -12,14 +12,17 @@ import enum
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, frozen
 
 from ..events import logger
-from .store import FileStore
 from .workers import JobFailed, WorkerDied, WorkerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .store import FileStore
 
 __all__ = ["EngineTask", "Problem", "QueueFull", "State", "TaskQueue", "Work"]
 
@@ -195,14 +198,13 @@ class TaskQueue:
         made: list[str] = []
         try:
             await self._make(task, worker, made)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a task's failure ends the task alone
             task.problem = _problem(error, self._time_limit)
             task.state = State.FAILED
             await self._drop_quietly(made)
         else:
             task.results = made
             task.state = State.SUCCEEDED
-        await self._drop_quietly(task.work.uploads)
 
     async def _make(self, task: EngineTask, worker: WorkerProcess, made: list[str]) -> None:
         extension = ".png" if task.work.job["format"] == "PNG" else ".jpg"
@@ -215,6 +217,7 @@ class TaskQueue:
 
         async with asyncio.timeout(self._time_limit):
             pictures = [await self._store.read(name) for name in task.work.uploads]
+            await self._drop_quietly(task.work.uploads)
             await worker.work(task.work.job, pictures, keep)
 
     async def _drop_quietly(self, names: tuple[str, ...] | list[str]) -> None:

@@ -14,12 +14,14 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 __all__ = ["MEDIA_TYPES", "FileStore"]
 
@@ -83,7 +85,7 @@ class FileStore:
 
     async def drop_old(self, seconds: float) -> None:
         """Delete every file of ours that is older than this, whoever still knows it."""
-        assert self._folder is not None
+        assert self._folder is not None  # noqa: S101 - only a queue that runs sweeps
         await self._run(_drop_old, self._folder, seconds, (_UPLOAD, *MEDIA_TYPES))
 
     async def size(self, name: str) -> int | None:

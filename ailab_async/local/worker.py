@@ -17,12 +17,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from .frames import BadFrame, Frame, pack, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from .imaging.color import Rgb
 
 __all__ = ["ENVIRONMENT", "main"]
@@ -93,16 +94,16 @@ def _read(stdin: BinaryIO) -> Frame:
 
 
 def _warm_up() -> None:
-    import cv2
+    import cv2  # noqa: PLC0415 - after the environment and the reader
 
-    from .imaging import recolor
+    from .imaging import recolor  # noqa: PLC0415 - as cv2
 
     cv2.setNumThreads(1)
     _ = recolor
 
 
 def _answer(answers: BinaryIO, job: Mapping[str, Any], blobs: list[bytes]) -> None:
-    from .imaging.codec import UndecodableImage, encode
+    from .imaging.codec import UndecodableImage, encode  # noqa: PLC0415 - as cv2
 
     try:
         for picture in _recolor(job, blobs):
@@ -115,14 +116,14 @@ def _answer(answers: BinaryIO, job: Mapping[str, Any], blobs: list[bytes]) -> No
         _fail(answers, "PROCESSING_FAILURE", "there is not enough memory for this picture")
     except BrokenPipeError:
         os._exit(0)
-    except Exception:
+    except Exception:  # noqa: BLE001 - reported, and the next job is another picture
         traceback.print_exc()
         _fail(answers, "PROCESSING_FAILURE", "the picture could not be processed")
 
 
 def _recolor(job: Mapping[str, Any], blobs: list[bytes]) -> Iterator[Rgb]:
-    from .imaging import recolor
-    from .imaging.codec import decode
+    from .imaging import recolor  # noqa: PLC0415 - as cv2
+    from .imaging.codec import decode  # noqa: PLC0415 - as cv2
 
     image = decode(blobs[0])
     degree = float(job["degree"])

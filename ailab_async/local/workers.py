@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from attrs import frozen
+
 from ..events import logger
 from .frames import BadFrame, Frame, pack, reading
 from .worker import ENVIRONMENT
@@ -42,6 +44,49 @@ class JobFailed(Exception):
         super().__init__(f"{code}: {message}")
 
 
+@frozen(eq=False)
+class _Child:
+    """A process with its three pipes, and the task that keeps reading its standard error."""
+
+    process: asyncio.subprocess.Process
+    stdin: asyncio.StreamWriter
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
+    listener: asyncio.Task[None]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, as far as is known here."""
+        return self.process.returncode is None and not self.stdout.at_eof()
+
+    async def receive(self) -> Frame:
+        """Wait for its next frame."""
+        frame = reading()
+        wanted = next(frame)
+        while True:
+            data = await self.stdout.readexactly(wanted)
+            try:
+                wanted = frame.send(data)
+            except StopIteration as complete:
+                result: Frame = complete.value
+                return result
+
+    async def end(self) -> None:
+        """Wait until the process, killed before, is gone with its pipes.
+
+        asyncio closes a subprocess's transport only after every pipe has come to its end, so what
+        is left in them is read and dropped.
+        """
+        self.stdin.close()
+        await asyncio.wait([self.listener])  # it may have been cancelled, by the end of asyncio.run
+        for pipe in (self.stdout, self.stderr):
+            while await pipe.read(_BUFFER):
+                pass
+        await self.process.wait()
+        with contextlib.suppress(OSError):
+            await self.stdin.wait_closed()
+
+
 class WorkerProcess:
     """One place for a process, which is started when the first job comes and replaced if it dies.
 
@@ -50,15 +95,15 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         """Start nothing yet."""
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: _Child | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._listener: asyncio.Task[None] | None = None
         self._said: deque[str] = deque(maxlen=_STDERR_LINES)
 
     @property
     def pid(self) -> int | None:
-        """The process's id while there is one."""
-        return None if self._process is None else self._process.pid
+        """The process's id while it runs."""
+        child = self._child
+        return child.process.pid if child is not None and child.alive else None
 
     async def work(self, job: Mapping[str, Any], blobs: Sequence[bytes], keep: Keep) -> None:
         """Do one job; await ``keep`` with each picture as soon as it is made.
@@ -68,31 +113,18 @@ class WorkerProcess:
         on with a job that nobody waits for.
         """
         try:
-            process = await self._running()
-            stdin = process.stdin
-            assert stdin is not None
+            child = await self._running()
             for piece in pack(job, blobs):
-                stdin.write(piece)
-                await stdin.drain()
-            while True:
-                header, pictures = await _receive(process)
-                match header["kind"]:
-                    case "picture":
-                        await keep(pictures[0])
-                    case "done":
-                        return
-                    case "failed":
-                        raise JobFailed(header["code"], header["message"])
-                    case kind:
-                        message = f"an answer of unknown kind {kind!r}"
-                        raise BadFrame(message)
+                child.stdin.write(piece)
+                await child.stdin.drain()
+            await _follow(child, keep)
         except JobFailed:
             raise
-        except (OSError, EOFError, BadFrame, KeyError, IndexError) as error:
+        except (OSError, EOFError, BadFrame) as error:
+            why = "its output ended" if isinstance(error, EOFError) else str(error)
             said = await self.aclose()
-            logger.warning("a worker of the local engine died: %s. It said:\n%s", error, said)
-            message = str(error) or type(error).__name__
-            raise WorkerDied(message) from error
+            logger.warning("a worker of the local engine is gone: %s\n%s", why, said)
+            raise WorkerDied(why) from error
         except BaseException:
             await self.aclose()
             raise
@@ -102,49 +134,49 @@ class WorkerProcess:
 
         Waits a few seconds at most; a cancellation meanwhile does not keep it from ending.
         """
-        process, self._process = self._process, None
-        listener, self._listener = self._listener, None
-        if process is not None and listener is not None:
+        child, self._child = self._child, None
+        if child is not None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            ending = asyncio.create_task(_end(process, listener))
+                child.process.kill()
+            ending = asyncio.create_task(child.end())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
         if self._ending:
             await asyncio.wait(tuple(self._ending), timeout=_END_SECONDS)
         return "\n".join(self._said)
 
-    def _alive(self) -> bool:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return False
-        assert process.stdout is not None
-        return not process.stdout.at_eof()
-
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self._alive():
-            assert self._process is not None
-            return self._process
+    async def _running(self) -> _Child:
+        if self._child is not None and self._child.alive:
+            return self._child
         await self.aclose()
         self._said.clear()
-        # -P: the child's own way of starting must not put the working directory on its path.
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            f"{__package__}.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_BUFFER,
-            env=_environment(),
-        )
-        self._listener = asyncio.create_task(_listen(process, self._said))
-        header, _ = await _receive(process)
-        if header["kind"] != "ready":
+        self._child = child = await _start(self._said)
+        header, _ = await child.receive()
+        if header.get("kind") != "ready":
             message = f"it did not start: {header}"
             raise BadFrame(message)
-        return process
+        return child
+
+
+async def _start(said: deque[str]) -> _Child:
+    # -P: the child's own way of starting must not put the working directory on its path.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        f"{__package__}.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_BUFFER,
+        env=_environment(),
+    )
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+    assert stdin is not None  # noqa: S101 - all three were asked for
+    assert stdout is not None  # noqa: S101
+    assert stderr is not None  # noqa: S101
+    listener = asyncio.create_task(_listen(stderr, said))
+    return _Child(process, stdin, stdout, stderr, listener)
 
 
 def _environment() -> dict[str, str]:
@@ -153,41 +185,23 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
 
 
-async def _receive(process: asyncio.subprocess.Process) -> Frame:
-    stdout = process.stdout
-    assert stdout is not None
-    frame = reading()
-    wanted = next(frame)
+async def _follow(child: _Child, keep: Keep) -> None:
+    """Take the answers to one job until its last."""
     while True:
-        data = await stdout.readexactly(wanted)
-        try:
-            wanted = frame.send(data)
-        except StopIteration as complete:
-            result: Frame = complete.value
-            return result
+        header, pictures = await child.receive()
+        match header, pictures:
+            case {"kind": "picture"}, [picture]:
+                await keep(picture)
+            case {"kind": "done"}, []:
+                return
+            case {"kind": "failed", "code": str(code), "message": str(message)}, []:
+                raise JobFailed(code, message)
+            case _:
+                message = f"an answer of unknown kind: {header}"
+                raise BadFrame(message)
 
 
-async def _listen(process: asyncio.subprocess.Process, said: deque[str]) -> None:
+async def _listen(stderr: asyncio.StreamReader, said: deque[str]) -> None:
     """Keep reading standard error: a full pipe would stop the worker."""
-    assert process.stderr is not None
-    while data := await process.stderr.read(4096):
+    while data := await stderr.read(4096):
         said.extend(data.decode(errors="replace").splitlines())
-
-
-async def _end(process: asyncio.subprocess.Process, listener: asyncio.Task[None]) -> None:
-    """Wait until the killed process and its pipes are gone.
-
-    asyncio closes a subprocess's transport only after every pipe has come to its end, so what is
-    left in them is read and dropped.
-    """
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdin.close()
-    await asyncio.wait([listener])  # it may have been cancelled, by the end of asyncio.run
-    for pipe in (process.stdout, process.stderr):
-        while await pipe.read(_BUFFER):
-            pass
-    await process.wait()
-    with contextlib.suppress(OSError):
-        await process.stdin.wait_closed()

@@ -54,9 +54,9 @@ class EndpointSpec:
 
     ``mode`` is ``"sync"`` (answers with the result), ``"async"`` (with a task) or ``"query"``
     (the client's own business: `AsyncClient.query`, `AsyncClient.credits`). ``credits`` is the
-    price of a call. ``rules`` hold for every picture but those in ``own_rules``; ``required_any_of`` lists
-    groups of fields of which one must be given; ``same_size`` says which picture must have the
-    size of which other; ``result`` is where the pages say that the result is.
+    price of a call. ``rules`` hold for every picture but those in ``own_rules``;
+    ``required_any_of`` lists groups of fields of which one must be given; ``same_size`` says which
+    picture must have the size of which other; ``result`` is where the pages say the result is.
     """
 
     name: str
@@ -85,10 +85,6 @@ class EndpointSpec:
         """The address of its page, empty where there is none any more."""
         return f"{DOCS}{self.doc}/api" if self.doc else ""
 
-    def field(self, name: str) -> FieldSpec | None:
-        """Return the field of that name, ``None`` where there is none."""
-        return next((known for known in self.fields if known.name == name), None)
-
     def rules_of(self, name: str) -> PictureRules:
         """Return the limits of the picture field ``name``."""
         return self.own_rules.get(name, self.rules)
@@ -107,17 +103,26 @@ def find_endpoint(name: str, *, task_type: object = None) -> EndpointSpec:
     two entries. ``task_type="async"`` picks the second. Raises `InvalidOperation` with the nearest
     names for one that is unknown, and for a query, which is no operation.
     """
-    found = [spec for spec in catalogue() if name in {spec.name, spec.path, spec.unique_sign}]
-    if not isinstance(name, str) or not name or not found:
+    found = _index().get(name) if isinstance(name, str) else None
+    if found is None:
         limit = "an endpoint of the catalogue"
         raise InvalidOperation("endpoint", limit, name, hint=_nearest(name))
-    same_path = [spec for spec in catalogue() if spec.path == found[0].path]
-    if task_type is not None and name != "" and len(same_path) > 1 and found[0] is same_path[0]:
-        found = [spec for spec in same_path if spec.mode == task_type] or found
-    if found[0].mode == "query":
+    if found.mode == "query":
         hint = "Use client.query(id) or client.credits()."
         raise InvalidOperation("endpoint", "an operation", name, hint=hint)
-    return found[0]
+    if task_type == "async" and not found.is_async:
+        return _index().get(f"{found.name}-async", found)
+    return found
+
+
+@cache
+def _index() -> dict[str, EndpointSpec]:
+    """Return the endpoints by everything they can be called; the first entry keeps a name."""
+    index: dict[str, EndpointSpec] = {}
+    for spec in catalogue():
+        for name in filter(None, (spec.name, spec.path, spec.unique_sign)):
+            index.setdefault(name, spec)
+    return index
 
 
 def near_words(word: str, known: list[str]) -> list[str]:

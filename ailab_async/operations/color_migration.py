@@ -66,7 +66,8 @@ class Template:
         if not 1 <= len(colors) <= MOST_COLORS:
             limit = f"1 to {MOST_COLORS} colours"
             raise InvalidOperation("color_template", limit, f"{len(colors)} of them")
-        self.__attrs_init__(tuple(_color(color) for color in colors))  # type: ignore[attr-defined]  # made by attrs
+        # not the attrs __init__, whose one argument would be a tuple
+        object.__setattr__(self, "colors", tuple(_color(color) for color in colors))
 
 
 def _color(value: object) -> str:
@@ -89,7 +90,7 @@ Mode = Auto | Template | RefPic
 """How the new colours are found."""
 
 
-def _check_mode(_: object, __: object, value: object) -> None:
+def _check_mode(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Auto | Template | RefPic):
         hint = "For example mode=Auto(color_count=4)."
         raise InvalidOperation("mode", "Auto(), Template() or RefPic()", value, hint=hint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field
@@ -48,7 +47,7 @@ class Endpoint(Operation[EndpointResult]):
 
     name = Fact("endpoint", lambda endpoint: endpoint.spec.name)
     path = Fact[str | None](None, lambda endpoint: endpoint.spec.path)
-    is_async = Fact(False, lambda endpoint: endpoint.spec.is_async)  # noqa: FBT003 - the class's
+    is_async = Fact(default=False, of_value=lambda endpoint: endpoint.spec.is_async)
     credits = Fact[float | None](None, lambda endpoint: endpoint.spec.credits)
     result_type = EndpointResult
     needs_file: ClassVar[bool] = False
@@ -90,11 +89,19 @@ class Endpoint(Operation[EndpointResult]):
             else:
                 check_source(value, name)
                 sources[name] = value
-        self.__attrs_init__(spec, tuple(texts.items()), tuple(sources.items()))  # type: ignore[attr-defined]  # made by attrs
+        facts = {
+            "spec": spec,
+            "texts": tuple(texts.items()),
+            "sources": tuple(sources.items()),
+        }
+        for fact, value in facts.items():
+            object.__setattr__(self, fact, value)
 
     def __repr__(self) -> str:
         shown = _show_fields((*self.sources, *self.texts))
-        return f"Endpoint({self.spec.name!r}, {shown})" if shown else f"Endpoint({self.spec.name!r})"
+        return (
+            f"Endpoint({self.spec.name!r}, {shown})" if shown else f"Endpoint({self.spec.name!r})"
+        )
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return the pictures given, each with the endpoint's limits."""

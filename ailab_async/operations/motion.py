@@ -7,7 +7,7 @@ engine makes the same.
 from __future__ import annotations
 
 from enum import Flag
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -39,7 +39,7 @@ class Motion(Flag):
     HAIR = 0b10
 
 
-def _check_motion(_: object, __: object, value: object) -> None:
+def _check_motion(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Motion) or not value:
         limit = "Motion.SKY, Motion.HAIR or Motion.SKY | Motion.HAIR"
         raise InvalidOperation("motion", limit, value)

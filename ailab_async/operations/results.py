@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
@@ -15,6 +14,7 @@ from ..protocol.results import walk
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
 __all__ = [
     "CartoonResult",
@@ -59,7 +59,7 @@ class ResultFile:
     base64: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     task_id: str = ""
-    _store: FileStore | None = field(default=None, repr=False, eq=False)
+    _store: FileStore | None = field(default=None, alias="store", repr=False, eq=False)
 
     async def read(self) -> bytes:
         """Return the whole file, fetched or decoded.
@@ -83,7 +83,8 @@ class ResultFile:
             message = "This result file has no client"
             if self.task_id:
                 message += f"; get it again with client.attach({self.task_id!r})"
-            raise ClientClosed(f"{message}.")
+            message += "."
+            raise ClientClosed(message)
         return self._store
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,9 +107,7 @@ class Result:
     raw: Mapping[str, Any] = field(repr=False)
     stem: str
 
-    async def save(
-        self, folder: os.PathLike[str] | str, *, overwrite: bool = False
-    ) -> list[Path]:
+    async def save(self, folder: os.PathLike[str] | str, *, overwrite: bool = False) -> list[Path]:
         """Save every file into ``folder`` and return the paths in order.
 
         All files are tried, at the same time; then the first error is raised, of which
@@ -186,7 +185,7 @@ def files_in(
     task_id: str = "",
     store: FileStore | None = None,
 ) -> tuple[ResultFile, ...]:
-    """Return the files of an answer, numbered from 1: ``harbour-1``, ``harbour-2`` …
+    """Return the files of an answer, numbered from 1: ``harbour-1`` and so on.
 
     ``expires_at`` is given to those at the service; one that came as base64 does not expire.
     """

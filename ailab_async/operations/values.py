@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from ..images import Part
 
-__all__ = ["check_integer", "check_number", "check_same_size", "decimal_text", "check_picture"]
+__all__ = ["check_integer", "check_number", "check_picture", "check_same_size", "decimal_text"]
 
 
-def check_picture(_: object, attribute: Attribute[Any], value: object) -> None:
+def check_picture(_: object, attribute: Attribute[Any], value: Any) -> None:
     """Validate a picture field. Give it also ``repr=show_source`` and ``eq=source_key``."""
     check_source(value, attribute.name)
 
 
-def check_integer(name: str, value: object, least: int, most: int) -> int:
+def check_integer(name: str, value: Any, least: int, most: int) -> int:
     """Return a whole number within limits. A ``bool`` is none, and neither is ``1.0``."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not least <= value <= most:
@@ -32,7 +32,7 @@ def check_integer(name: str, value: object, least: int, most: int) -> int:
     return int(value)
 
 
-def check_number(name: str, value: object, least: float, most: float) -> float:
+def check_number(name: str, value: Any, least: float, most: float) -> float:
     """Return a number within limits. ``nan`` and the infinities are none, nor is a ``bool``."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not least <= value <= most:  # nan is within no limits

@@ -129,7 +129,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ("ERROR_FACE_BLENDING_FAILED", 502, 400, "platform"),
     ("FILE_SERVICE_ERROR", 502, 500, "transient"),
     ("AI_SERVICE_ERROR", 502, 500, "transient"),
-    ("AI_SERVICE_INTERNAL_ERROR", 502, 500, "transient", "permanent when its message names a file type"),
+    ("AI_SERVICE_INTERNAL_ERROR", 502, 500, "transient", "input, if its message names a file type"),
     ("AI_SERVICE_UNAUTHORIZED", 502, 403, "platform"),
     ("AI_SERVICE_NOT_FOUND", 502, 404, "platform"),
     ("ERROR_GATEWAY", 502, 502, "transient"),
@@ -139,4 +139,5 @@ ROWS: Final[tuple[Row, ...]] = (
     ("ERROR_RESOURCE_UNAVAILABLE", 503, 400, "transient"),
     ("AI_SERVICE_FLOW_RESTRICTION", 503, 503, "throttled"),
     ("ERROR_FILE_DOWNLOAD_TIMEOUT", 504, 400, "transient"),
-    ("AI_SERVICE_TIMEOUT", 504, 504, "transient"),)
+    ("AI_SERVICE_TIMEOUT", 504, 504, "transient"),
+)

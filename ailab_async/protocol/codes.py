@@ -8,14 +8,16 @@ the status only where there is no code, or one that no table knows.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from .code_table import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["CODES", "CodeClass", "CodeSpec", "classify"]
 
@@ -117,11 +119,6 @@ def classify(code: str, http_status: int, message: str = "") -> CodeClass:
     if http_status == 429:  # noqa: PLR2004 - a status is its own best name
         quota = bool(message) and not code and not _RATE_WORDS.search(message)
         return CodeClass.quota if quota else CodeClass.throttled
-    by_status = _BY_STATUS.get(http_status)
-    if by_status is not None:
-        return by_status
-    if 400 <= http_status < 500:  # noqa: PLR2004
-        return CodeClass.parameters
-    if 500 <= http_status < 600:  # noqa: PLR2004
-        return CodeClass.transient
-    return CodeClass.platform  # a redirect, or a success that is none
+    # by hundreds last; what is neither a refusal nor a failure is a redirect, or a strange success
+    by_hundreds = {4: CodeClass.parameters, 5: CodeClass.transient}
+    return _BY_STATUS.get(http_status) or by_hundreds.get(http_status // 100, CodeClass.platform)

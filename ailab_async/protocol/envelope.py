@@ -7,8 +7,8 @@ answers of all three), so every field is optional:
 field                                 oldest  middle  newest
 ====================================  ======  ======  ======
 ``request_id``, ``log_id``            yes     mostly  yes
-``error_code`` (0, else the status)   yes     yes     –
-``error_code_str``, ``error_msg``     yes     some    –
+``error_code`` (0, else the status)   yes     yes     no
+``error_code_str``, ``error_msg``     yes     some    no
 ``error_detail``                      yes     yes     without ``status_code``
 ====================================  ======  ======  ======
 
@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -43,6 +42,9 @@ from ..errors import (
 from .codes import CodeClass, classify
 from .jsontext import parse_json
 from .redact import clean_text, excerpt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DEFAULT_MAX_BYTES", "Reply", "decode"]
 
@@ -95,22 +97,15 @@ def decode(
     JSON (a key twice, ``NaN``), is nested too deeply or longer than ``max_bytes``; its excerpt
     shows how the body begins and its ``http_status`` what came with it. Nothing else is raised.
     """
-    if len(body) > max_bytes:
-        raise _malformed(f"The answer is longer than {max_bytes} bytes", status, headers, body)
-    problem = ""
-    try:
-        raw = parse_json(body.decode("utf-8-sig"))
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are such
-        problem, raw = str(error), None
-    if problem:  # raised out here: the error above holds the whole body
-        raise _malformed(f"The answer is no JSON ({problem})", status, headers, body)
-    if not isinstance(raw, dict):
-        kind = type(raw).__name__
-        raise _malformed(f"The answer is no JSON object but {kind}", status, headers, body)
+    raw, problem = _read_object(body, max_bytes)
+    if problem:
+        raise MalformedReply(
+            problem,
+            excerpt=excerpt_of(body),
+            http_status=status,
+            retry_after=_seconds(headers),
+        )
     reported = raw.get("error_code")
-    if isinstance(reported, (bool, list, dict)):
-        kind = type(reported).__name__
-        raise _malformed(f"error_code is no number but {kind}", status, headers, body)
     if status == _OK and _is_zero(reported):
         return Reply(
             raw=raw,
@@ -120,6 +115,25 @@ def decode(
             task_id=_identifier(raw.get("task_id")),
         )
     raise _service_error(status, headers, raw, reported)
+
+
+def _read_object(body: bytes, max_bytes: int) -> tuple[dict[str, Any], str]:
+    """Return the JSON object of a body, or what is wrong with it.
+
+    It is returned and not raised: the reader's own errors hold the whole body.
+    """
+    if len(body) > max_bytes:
+        return {}, f"The answer is longer than {max_bytes} bytes"
+    try:
+        raw = parse_json(body.decode("utf-8-sig"))
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are such
+        return {}, f"The answer is no JSON ({error})"
+    if not isinstance(raw, dict):
+        return {}, f"The answer is no JSON object but {type(raw).__name__}"
+    reported = raw.get("error_code")
+    if isinstance(reported, (bool, list, dict)):
+        return {}, f"The answer's error_code is no number but {type(reported).__name__}"
+    return raw, ""
 
 
 def _service_error(
@@ -143,14 +157,6 @@ def _service_error(
         request_id=clean_text(_identifier(raw.get("request_id")), 200),
         log_id=clean_text(_identifier(raw.get("log_id")), 200),
         retry_after=_seconds(headers),
-    )
-
-
-def _malformed(
-    message: str, status: int, headers: Mapping[str, str], body: bytes
-) -> MalformedReply:
-    return MalformedReply(
-        message, excerpt=excerpt_of(body), http_status=status, retry_after=_seconds(headers)
     )
 
 
@@ -178,9 +184,7 @@ def _identifier(value: Any) -> str:
 
 
 def _first_text(*values: Any) -> str:
-    return next(
-        (value.strip() for value in values if isinstance(value, str) and value.strip()), ""
-    )
+    return next((value.strip() for value in values if isinstance(value, str) and value.strip()), "")
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

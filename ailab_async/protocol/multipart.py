@@ -8,10 +8,12 @@ failure, whether the server can hold the whole form: an exception's class cannot
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["FormField", "MultipartBody"]
 

@@ -14,12 +14,14 @@ begins like a picture or a video.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
 from .jsontext import unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Found", "has_result", "walk"]
 
@@ -45,7 +47,7 @@ _LEAST_NAMED: Final = 8
 _LEAST_UNNAMED: Final = 64
 
 # How base64 of JPEG, PNG, GIF, RIFF (WebP, AVI), TIFF and MP4 begins.
-_MAGIC: Final = re.compile(r"/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|AAAA[A-Za-z0-9+/]{3}0eXA")
+_MAGIC: Final = re.compile(r"/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|AAAA[A-Za-z0-9+/][GWm2]Z0eX")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*", re.ASCII)
 _DATA_PREFIX: Final = re.compile(r"data:[\w.+/-]{0,80};base64,", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
@@ -91,7 +93,7 @@ def _files(raw: Any) -> Iterator[Found]:
         if isinstance(value, str) and depth:
             inner = unwrap(value)
             if inner is not value:
-                value, depth = inner, depth - 1  # noqa: PLW2901 - the string was its wrapping
+                value, depth = inner, depth - 1
         if isinstance(value, dict):
             children = [
                 (f"{path}.{key}" if path else key, key, child, depth)

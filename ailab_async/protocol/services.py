@@ -3,23 +3,27 @@
 RapidAPI's paths follow no rule from the direct ones, so nothing here is derived: every operation
 has a name, and each service maps names to a host and a path. Sources of the addresses:
 
-- direct: the service's own API pages (``www.ailabtools.com/docs/…/api``), base ``www.ailabapi.com``;
+- direct: the service's own API pages (``www.ailabtools.com/docs/…/api``);
 - RapidAPI: the listings ``hd-colour-migration``, ``image-micro-motion``, ``ai-cartoon-generator``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
 from ..errors import InvalidOperation
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["Route", "Secret", "Service"]
 
 DIRECT_BASE: Final = "https://www.ailabapi.com"
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 ENGINE: Final = "ailab_async.local:LocalEngine"
 """What answers inside this process. A name and not an import: the engine lives on the top floor,
@@ -125,10 +129,15 @@ class Service:
         """The service's own API.
 
         Raises `InvalidOperation` if the key is empty or cannot be a header, or if ``base_url`` is
-        no absolute http(s) address. The key is sent to that origin only.
+        no absolute https address (plain http is for this computer only). The key is sent to that
+        origin and no other.
         """
-        key = _checked_key(api_key)
-        return cls(name="direct", base_url=_checked_base(base_url), api_key=key, paths=DIRECT_PATHS)
+        key, base = _checked_key(api_key), _checked_base(base_url)
+        parts = urlsplit(base)
+        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            hint = "A key sent over plain http can be read on the way."
+            raise InvalidOperation("base_url", "https", base_url, hint=hint)
+        return cls(name="direct", base_url=base, api_key=key, paths=DIRECT_PATHS)
 
     @classmethod
     def rapidapi(
@@ -196,7 +205,8 @@ class Service:
             return Route(origin=self.base_url, path=found)
         host = self.hosts.get(near or name)
         if host is None:
-            hint = f"Name its host: Service.rapidapi(key, hosts={{{near or name!r}: '….p.rapidapi.com'}})."
+            wanted = f"hosts={{{near or name!r}: '….p.rapidapi.com'}}"
+            hint = f"Name its host: Service.rapidapi(key, {wanted})."
             raise InvalidOperation("operation", "listed at RapidAPI", near or name, hint=hint)
         return Route(origin=f"https://{host}", path=found)
 

@@ -23,14 +23,14 @@ trouble of the look. `judge_look` tells the two apart, by `VERDICTS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from ..errors import (
+    EndpointRetired,
     InputRejected,
     LimitRetryFailed,
     MalformedReply,
@@ -46,6 +46,9 @@ from ..errors import (
 from .jsontext import unwrap
 from .redact import clean_text
 from .results import has_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "DOUBTS_BEFORE_FAILURE",
@@ -134,6 +137,7 @@ STATES: Final[Mapping[str, StateRow]] = MappingProxyType(
 
 _CANCELED_ENDINGS: Final = ("CANCELED", "CANCELLED")
 _FAILED_ENDINGS: Final = ("FAILED", *_CANCELED_ENDINGS)
+_LARGE: Final = 10**18
 _PROGRESS: Final = (TaskState.UNKNOWN, TaskState.QUEUED, TaskState.PROCESSING)
 
 
@@ -186,8 +190,10 @@ def _words(raw: Mapping[str, Any]) -> Iterator[str]:
     for value in places:
         if isinstance(value, str) and value.strip():
             yield clean_text(value, 80)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield str(int(value))
+        elif isinstance(value, float):
+            yield f"{value:.15g}"
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield str(value) if abs(value) < _LARGE else "a very large number"
 
 
 def _read_word(word: str) -> StateReading:
@@ -208,9 +214,7 @@ def _integer(word: str) -> int | None:
 
 
 def _with_reason(reading: StateReading, raw: Mapping[str, Any]) -> StateReading:
-    """Add why a task failed: ``ErrorCode`` and ``ErrorMessage`` in ``data`` (upstream), else
-    what the envelope says.
-    """
+    """Add why: ``ErrorCode`` and ``ErrorMessage`` in ``data`` (upstream), else the envelope's."""
     detail = raw.get("error_detail")
     sources = [*_objects(raw.get("data")), detail if isinstance(detail, dict) else {}, raw]
     code = _text(sources, ("ErrorCode", "error_code_str", "code"))
@@ -254,8 +258,7 @@ VERDICTS_BY_CODE: Final[Mapping[str, LookVerdict]] = MappingProxyType(
         "ERROR_CONTENT_NOT_FOUND": LookVerdict.NOT_FOUND,
         "ERROR_RESOURCE_RECLAIMED": LookVerdict.NOT_FOUND,
         "ERROR_TASK_REVOKED": LookVerdict.NOT_FOUND,
-        # the query itself is gone (the one by job id is announced as retired), not the task
-        "ERROR_AI_NOT_EXISTS": LookVerdict.TROUBLE,
+        # the query was refused as such
         "ERROR_ILLEGAL_OPERATION": LookVerdict.TROUBLE,
         # about the moment, not about the outcome
         "ERROR_RESOURCE_IN_USE": LookVerdict.TROUBLE,
@@ -276,6 +279,8 @@ VERDICTS_BY_CODE: Final[Mapping[str, LookVerdict]] = MappingProxyType(
 VERDICTS_BY_ERROR: Final[tuple[tuple[type[ServiceError], LookVerdict], ...]] = (
     (MalformedReply, LookVerdict.TROUBLE),
     (InputRejected, LookVerdict.FINAL_FAILURE),
+    # the query itself is gone (the one by job id is announced as retired), not the task
+    (EndpointRetired, LookVerdict.TROUBLE),
     (NotFound, LookVerdict.FINAL_FAILURE),  # with a code: a face, a file; without: see below
     (StateConflict, LookVerdict.FINAL_FAILURE),
     (PlatformError, LookVerdict.DOUBTFUL),
@@ -304,7 +309,7 @@ def judge_look(error: ServiceError) -> LookVerdict:
     if error.code.startswith("AI_SERVICE_"):
         return LookVerdict.DOUBTFUL
     if not error.code:
-        if isinstance(error, NotFound):
+        if isinstance(error, NotFound) and not isinstance(error, EndpointRetired):
             wrong_address = error.message.startswith("Endpoint ")
             return LookVerdict.TROUBLE if wrong_address else LookVerdict.NOT_FOUND
         if isinstance(error, StateConflict) and error.http_status == _GONE:

@@ -4,14 +4,11 @@ Colour differences, CIELAB and lightness are scikit-image's, not ours. Only hue 
 with our own OKLab, which `test_color.py` checks against its author's published values.
 """
 
-import itertools
-
 import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from ailab_async.local.imaging.color import oklab_to_rgb, rgb_to_oklab
-from ailab_async.local.imaging.palette import main_colors
+from ailab_async.local.imaging.color import rgb_to_oklab
 
 
 def lightness(image):
@@ -67,14 +64,25 @@ def wasserstein(one, other):
     return abs(one - other).mean()
 
 
+def main_colors(image, count):
+    """OpenCV's k-means in CIELAB, best of five: the colours, and the share of each."""
+    small = cv2.resize(image, (120, 90), interpolation=cv2.INTER_AREA)
+    points = rgb2lab(small).reshape(-1, 3).astype(np.float32)
+    cv2.setRNGSeed(1)
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 50, 0.1)
+    _, member, centres = cv2.kmeans(points, count, None, stop, 5, cv2.KMEANS_PP_CENTERS)
+    return centres, np.bincount(member.ravel(), minlength=count) / len(points)
+
+
 def palette_distance(image, colors):
-    """CIEDE2000 from the main colours of a picture to a palette, matched as well as they can be."""
-    small = cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA)
-    main, share = main_colors(rgb_to_oklab(small.reshape(-1, 3) / 255), len(colors))
-    found = rgb2lab(oklab_to_rgb(main))
-    wanted = rgb2lab(np.array(colors) / 255)
-    table = deltaE_ciede2000(found[:, None], wanted[None])
-    rows = range(len(colors))
-    return min(
-        np.average(table[rows, order], weights=share) for order in itertools.permutations(rows)
-    )
+    """CIEDE2000 from the main colours of a picture to the nearest of a palette, by their shares."""
+    found, share = main_colors(image, len(colors))
+    table = deltaE_ciede2000(found[:, None], rgb2lab(np.array(colors) / 255)[None])
+    return np.average(table.min(axis=1), weights=share)
+
+
+def palette_coverage(image, colors):
+    """CIEDE2000 from the colours of a palette to the nearest main colours of a picture."""
+    found, _ = main_colors(image, len(colors))
+    table = deltaE_ciede2000(found[:, None], rgb2lab(np.array(colors) / 255)[None])
+    return table.min(axis=0).mean()

@@ -62,10 +62,9 @@ def test_another_colour_space_sees_four_hues_too(coffee):
 
 
 def test_each_degree_changes_more_than_the_one_below(photo):
-    small = np.ascontiguousarray(photo[::3, ::3])
-    series = [auto(small, 3, degree) for degree in (0, 0.2, 0.4, 0.7, 1)]
+    series = [auto(photo, 3, degree) for degree in (0, 0.2, 0.4, 0.7, 1)]
     for results in zip(*series, strict=True):
-        change = [difference(small, result).mean() for result in results]
+        change = [difference(photo, result).mean() for result in results]
         assert change[0] == 0
         assert (np.diff(change) > 0.1).all()
 

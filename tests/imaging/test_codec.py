@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -101,12 +101,14 @@ def test_other_formats_are_refused():
         decode(saved(Image.fromarray(RAMP), "GIF"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]))
 def test_nonsense_is_refused(junk, start):
     with pytest.raises(UndecodableImage):
         decode(start + junk)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(2, len(JPEG) - 1), st.integers(0, 255)), max_size=40))
 def test_a_damaged_file_is_a_picture_or_refused(spots):
     data = bytearray(JPEG)

@@ -25,13 +25,13 @@ def test_each_degree_comes_closer_to_the_reference(pair):
     series = [wasserstein(reference(image, goal, d / 5), goal) for d in range(6)]
     assert (np.diff(series) < 0).all()
     assert series[2] < 0.75 * series[0]
-    assert series[5] < 0.25 * series[0]
+    assert series[5] < 0.3 * series[0]
 
 
 def test_detail_stays(pair):
     image, goal = pair
     assert kept_detail(image, reference(image, goal, 0.4)) > 0.97
-    assert kept_detail(image, reference(image, goal, 1)) > 0.92
+    assert kept_detail(image, reference(image, goal, 1)) > 0.94
 
 
 def test_a_picture_is_its_own_reference(coffee):
@@ -45,8 +45,10 @@ def test_the_size_of_the_reference_does_not_matter(coffee, dusk):
     assert abs(one.astype(int) - other).mean() < 4
 
 
-@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("level", [80, 128, 200])
 def test_a_flat_reference_does_not_flatten_the_picture(coffee, level):
     flat = np.full((70, 70, 3), level, np.uint8)
     result = reference(coffee, flat, 1)
-    assert result.std() > 5
+    assert kept_detail(coffee, result) > 0.9
+    assert result.std() > 0.2 * coffee.std()
+    assert result.mean() == pytest.approx(level, abs=12)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ailab_async.local.imaging.recolor import recolor_template
 
-from .measures import difference, kept_detail, palette_distance
+from .measures import difference, kept_detail, palette_coverage, palette_distance
 
 TEMPLATES = {
     "one blue": [(0x30, 0x60, 0xC0)],
@@ -37,6 +37,13 @@ def test_main_colours_come_to_the_template(photo, colors):
     assert series[2] < 0.65 * series[0]
 
 
+@pytest.mark.parametrize("colors", TEMPLATES.values(), ids=TEMPLATES)
+def test_each_colour_of_the_template_is_met(portrait, colors):
+    series = [palette_coverage(template(portrait, colors, d), colors) for d in (0, 0.4, 1)]
+    assert series[1] < 0.95 * series[0]
+    assert series[2] < 0.6 * series[0]
+
+
 def test_each_degree_comes_closer(photo):
     colors = TEMPLATES["one blue"]
     series = [palette_distance(template(photo, colors, d / 5), colors) for d in range(6)]
@@ -45,8 +52,7 @@ def test_each_degree_comes_closer(photo):
 
 def test_each_degree_changes_more(photo):
     colors = TEMPLATES["teal, sand, navy"]
-    small = np.ascontiguousarray(photo[::3, ::3])
-    change = [difference(small, template(small, colors, d / 5)).mean() for d in range(6)]
+    change = [difference(photo, template(photo, colors, d / 5)).mean() for d in range(6)]
     assert change[0] == 0
     assert (np.diff(change) > 0.5).all()
 
@@ -54,10 +60,10 @@ def test_each_degree_changes_more(photo):
 def test_detail_stays(photo):
     for colors in TEMPLATES.values():
         assert kept_detail(photo, template(photo, colors, 0.4)) > 0.98
-        assert kept_detail(photo, template(photo, colors, 1)) > 0.94
+        assert kept_detail(photo, template(photo, colors, 1)) > 0.92
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(COLOR, min_size=1, max_size=7))
 def test_darker_stays_darker(colors):
     """A row of greys keeps its order whatever the template, to within one step of 8 bits."""

@@ -74,7 +74,9 @@ def linear_to_oklab(linear: Floats) -> Floats:
 
 def oklab_to_linear(lab: Floats) -> Floats:
     """Turn OKLab into linear sRGB, which may lie outside 0..1."""
-    return np.asarray(((lab @ _FROM_LAB) ** 3) @ _FROM_LMS, np.float32)
+    lms = lab @ _FROM_LAB
+    # Three factors: numpy's general power is ten times as slow.
+    return np.asarray((lms * lms * lms) @ _FROM_LMS, np.float32)
 
 
 def luminance(linear: Floats) -> Floats:
@@ -91,8 +93,8 @@ def lightness_for(ab: Floats, y: Floats) -> Floats:
     """
     lms = ab @ _FROM_LAB[1:]
     mean = lms @ _LUMINANCE_OF_LMS
-    square = (lms**2) @ _LUMINANCE_OF_LMS
-    cube = (lms**3) @ _LUMINANCE_OF_LMS
+    square = (lms * lms) @ _LUMINANCE_OF_LMS
+    cube = (lms * lms * lms) @ _LUMINANCE_OF_LMS
     light = np.cbrt(y)
     for _ in range(_NEWTON_STEPS):
         value = ((light + 3 * mean) * light + 3 * square) * light + cube - y

@@ -20,14 +20,16 @@ _Doubles = NDArray[np.float64]
 _SAMPLE = 8000
 # No direction of colour space is stretched or squeezed by more: stretching shows noise and JPEG
 # blocks, squeezing makes flat areas of what had detail.
-_LEAST_GAIN, _MOST_GAIN = 0.35, 2.5
-_BEND = 0.06
+_LEAST_GAIN, _MOST_GAIN = 0.35, 1.5
+_SHADOWS, _HIGHLIGHTS = 0.2, 0.3
 _SLICES = 24
 _SLICE_STEP = 0.9
 _GRID = 24
 _LOW, _HIGH = np.array([0.0, -0.35, -0.35]), np.array([1.0, 0.35, 0.35])
 _BLUR = 1.3
 _PRIOR = 0.35
+# Lightness follows the sliced transport less than chroma does: bent tones cost detail.
+_FOLLOWED = np.array([0.35, 1.0, 1.0])
 
 
 def transport_map(source: Floats, reference: Floats) -> ColorMap:
@@ -44,21 +46,38 @@ def transport_map(source: Floats, reference: Floats) -> ColorMap:
     chance = np.random.default_rng(1)
     xs, ys = _sample(source, chance), _sample(reference, chance)
     linear, shift = _monge_kantorovich(xs, ys)
-    residual = _smooth(xs, _sliced(xs, ys, chance) - (xs @ linear + shift))
+    base = xs @ linear + shift
+    # Where the reference is much plainer than the bounded gains allow, the rest would undo them.
+    trust = min(1.0, np.trace(_covariance(ys)) / max(np.trace(_covariance(base)), 1e-9))
+    residual = _smooth(xs, trust * _FOLLOWED * (_sliced(xs, ys, chance) - base))
+
+    def unbounded(lab: Floats | _Doubles) -> _Doubles:
+        return lab @ linear + shift + _interpolate(residual, lab)
+
+    light = unbounded(xs)[:, 0]
+    darkest, lightest = float(light.min()), float(light.max())
 
     def apply(lab: Floats) -> Floats:
-        moved = lab @ linear + shift + _interpolate(residual, lab)
-        moved[:, 0] = _shoulder(moved[:, 0])
+        moved = unbounded(lab)
+        moved[:, 0] = 1 - _shoulder(1 - moved[:, 0], 1 - darkest, _SHADOWS)
+        moved[:, 0] = _shoulder(moved[:, 0], lightest, _HIGHLIGHTS)
         return moved.astype(np.float32)
 
     return apply
 
 
-def _shoulder(light: _Doubles) -> _Doubles:
-    """Bend lightness that runs out of range at either end, so that it fades and does not clip."""
-    above = 1 - _BEND + _BEND * np.tanh((light - (1 - _BEND)) / _BEND)
-    below = _BEND * (1 + np.tanh((light - _BEND) / _BEND))
-    return np.where(light > 1 - _BEND, above, np.where(light < _BEND, below, light))
+def _shoulder(light: _Doubles, lightest: float, width: float) -> _Doubles:
+    """Bend lightness that would run over 1, so that highlights fade instead of clip.
+
+    The uppermost `width` takes in all between its foot and `lightest`; it starts with slope 1. A
+    map that stays within bounds is left alone.
+    """
+    foot = 1 - width
+    excess = (lightest - foot) / width
+    if excess <= 1:
+        return light
+    t = np.clip((light - foot) / (lightest - foot), 0, 1)
+    return np.where(light > foot, foot + width * excess * t / (1 + (excess - 1) * t), light)
 
 
 def _sample(colors: Floats, chance: np.random.Generator) -> _Doubles:
@@ -125,7 +144,7 @@ def _position(lab: Floats | _Doubles) -> _Doubles:
     return np.clip(scaled, 0, _GRID - 1)
 
 
-def _interpolate(grid: _Doubles, lab: Floats) -> _Doubles:
+def _interpolate(grid: _Doubles, lab: Floats | _Doubles) -> _Doubles:
     position = _position(lab)
     corner = np.minimum(position.astype(np.intp), _GRID - 2)
     t = position - corner

@@ -1,0 +1,166 @@
+"""Slots: how many exchanges run at once, each in a task of its own, on a connection of its own.
+
+An exchange outlives whoever waits for it: a cancelled caller is let go at once, and the exchange
+goes on to its own end, because what it sent may be paid for. The slot comes back when the exchange
+has ended, never before, and a slot that did not end cleanly loses its connection.
+
+Nothing here knows what a connection is, beyond that it can be closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+import anyio
+from attrs import define
+
+from .errors import ClientClosed, NotDelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = ["Closable", "Slot", "Slots"]
+
+T = TypeVar("T")
+
+PARTING: Final = 5.0
+"""Seconds that closing a connection of unknown state may take."""
+
+
+class Closable(Protocol):
+    """A connection, as far as slots need to know it."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+
+
+ConnectionT = TypeVar("ConnectionT", bound=Closable)
+
+
+@define(eq=False)
+class Slot(Generic[ConnectionT]):
+    """A place for one exchange, with the connection that it leaves to the next.
+
+    Whoever uses it sets ``clean`` to false at the start and to true at a good end.
+    """
+
+    connection: ConnectionT | None = None
+    clean: bool = True
+
+
+class Slots(Generic[ConnectionT]):
+    """A fixed number of slots, taken last in, first out, so that warm connections are used."""
+
+    def __init__(self, number: int, *, longest_wait: float) -> None:
+        """``longest_wait`` is in seconds, for a free slot."""
+        self._longest_wait = longest_wait
+        self._limiter = anyio.CapacityLimiter(number)
+        self._idle: list[Slot[ConnectionT]] = [Slot() for _ in range(number)]
+        self._exchanges: set[asyncio.Task[Any]] = set()
+        self._partings: set[asyncio.Task[None]] = set()
+        self.closed = False
+
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return self._limiter.borrowed_tokens
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no exchange runs, every slot is back, and no connection is being closed."""
+        return not (self._exchanges or self._partings or self.busy)
+
+    async def run(
+        self,
+        exchange: Callable[[Slot[ConnectionT]], Coroutine[Any, Any, T]],
+        *,
+        droppable: Callable[[], bool],
+        orphaned: Callable[[T], None] | None,
+    ) -> T:
+        """Wait for a slot, run ``exchange`` on it in a task of its own, and return its result.
+
+        A cancelled caller leaves at once. The exchange is then cancelled where ``droppable()``,
+        and else goes on; what it returns is handed to ``orphaned``.
+
+        Raises `NotDelivered` if no slot becomes free in time, and `ClientClosed`.
+        """
+        borrower = object()
+        try:
+            with anyio.fail_after(self._longest_wait):
+                await self._limiter.acquire_on_behalf_of(borrower)
+        except TimeoutError:
+            text = f"No slot became free within {self._longest_wait:g} s: nothing was sent."
+            raise NotDelivered(text) from None
+        if self.closed:
+            self._limiter.release_on_behalf_of(borrower)
+            raise ClientClosed
+        slot = self._idle.pop()
+        task = asyncio.create_task(exchange(slot))
+        self._exchanges.add(task)
+        # in a callback and not in the task: a task cancelled before its first step runs nothing
+        task.add_done_callback(functools.partial(self._ended, slot, borrower))
+        try:
+            # not asyncio.shield, which would lose the result of a task that ends together with us
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            if droppable():
+                task.cancel()
+            elif orphaned is not None:
+                _hand_over(task, orphaned)
+            raise
+        if task.cancelled():
+            text = "The client was closed before this request was sent."
+            raise ClientClosed(text)
+        return task.result()
+
+    async def aclose(self, *, patience: float) -> None:
+        """Let exchanges end for ``patience`` seconds, cancel the rest, close all connections.
+
+        Idempotent, and bounded: what does not end after its cancellation is left behind.
+        """
+        self.closed = True
+        if self._exchanges:
+            await asyncio.wait(tuple(self._exchanges), timeout=patience)
+        for task in tuple(self._exchanges):
+            task.cancel()
+        for running in (self._exchanges, self._partings):
+            if running:
+                await asyncio.wait(tuple(running), timeout=PARTING)
+        for slot in self._idle:
+            connection, slot.connection = slot.connection, None
+            if connection is not None:
+                await _part(connection)
+
+    def _ended(self, slot: Slot[ConnectionT], borrower: object, task: asyncio.Task[Any]) -> None:
+        self._exchanges.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: whoever waited has it, and nobody may wait any more
+        if not slot.clean and slot.connection is not None:
+            parting = asyncio.create_task(_part(slot.connection))
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
+            slot.connection = None
+        self._idle.append(slot)
+        self._limiter.release_on_behalf_of(borrower)
+
+
+def _hand_over(task: asyncio.Task[T], orphaned: Callable[[T], None]) -> None:
+    """Give the result of a task whose caller has gone to ``orphaned``, now or when it is there."""
+
+    def ended(task: asyncio.Task[T]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            orphaned(task.result())
+
+    if task.done():
+        ended(task)
+    else:
+        task.add_done_callback(ended)
+
+
+async def _part(connection: Closable) -> None:
+    """Close a connection whose state is unknown; what it says to that concerns nobody."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(connection.aclose(), timeout=PARTING)

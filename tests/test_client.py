@@ -1,0 +1,414 @@
+"""The client's verbs, over a real socket and a scripted service."""
+
+import asyncio
+import gc
+import os
+import pickle
+
+import pytest
+from loopback import answer
+from scripted_service import PNG, QUERY_PATH, SUBMIT_PATH, ScriptedService, form_of
+
+from ailab_async import (
+    AsyncClient,
+    Auto,
+    HDColorMigration,
+    PollPolicy,
+    RefPic,
+    RetryPolicy,
+    Service,
+    TaskState,
+    Template,
+    errors,
+    events,
+)
+
+QUICK = PollPolicy(first=0.001, interval=0.001, jitter=0.0)
+
+
+@pytest.fixture
+async def service():
+    async with ScriptedService() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def photo(pictures):
+    return pictures / "portrait.jpg"
+
+
+def client_of(service, **options):
+    options = {"poll": QUICK, "retry": RetryPolicy(base=0.001), **options}
+    return AsyncClient(service=Service.local(service.url), **options)
+
+
+# --- submit, run, attach -------------------------------------------------------------------------
+
+
+async def test_a_photo_goes_up_and_its_pictures_come_down(service, photo, tmp_path):
+    service.looks = [{"task_status": 0, "data": {}}, {"task_status": 1}]
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo, Auto(color_count=2), degree=0.6))
+        assert (task.id, task.request_id, task.operation) == ("t-1", "r-1", "hd-color-migration")
+        result = await task
+        assert task.state is TaskState.SUCCEEDED
+        assert len(result.images) == 2
+        assert await result.images[0].read() == PNG
+        paths = await result.save(tmp_path / "out")
+    assert [path.name for path in paths] == ["portrait-1.png", "portrait-2.png"]
+    assert [path.read_bytes() for path in paths] == [PNG, PNG]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "portrait-1.png",
+        "portrait-2.png",
+    ]
+    assert service.asked == ["t-1"] * 3
+
+
+@pytest.mark.parametrize("mode", ["auto", "template", "ref"])
+async def test_the_form_is_the_documented_one(service, photo, pictures, mode):
+    dusk = pictures / "dusk.jpg"
+    value, own = {
+        "auto": (Auto(color_count=3), {"color_count": (None, None, b"3")}),
+        "template": (
+            Template("056a6b", "#0A0B0C"),
+            {"color_template": (None, None, b"056A6B,0A0B0C")},
+        ),
+        "ref": (RefPic(dusk), {"ref": ("image.jpg", "image/jpeg", dusk.read_bytes())}),
+    }[mode]
+    async with client_of(service) as client:
+        await client.submit(HDColorMigration(photo, value))
+    (seen,) = service.accepted
+    assert seen.path == SUBMIT_PATH
+    word = {"auto": b"AUTO", "template": b"TEMPLATE", "ref": b"REF_PIC"}[mode]
+    assert form_of(seen) == {
+        "task_type": (None, None, b"async"),
+        "image": ("image.jpg", "image/jpeg", photo.read_bytes()),
+        "mode": (None, None, word),
+        "degree": (None, None, b"0.4"),
+        **own,
+    }
+
+
+async def test_run_is_submit_and_wait_in_one(service, photo):
+    async with client_of(service) as client:
+        result = await client.run(HDColorMigration(photo))
+    assert len(result.files) == 2
+    assert result.raw["task_status"] == 2
+
+
+async def test_a_task_made_here_is_awaited_elsewhere(service, photo):
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        record = task.record()
+    assert all(isinstance(value, str) for value in record.values())
+    async with client_of(service) as other:
+        again = await other.attach(record)
+        result = await again
+        assert again.submitted_at == task.submitted_at
+        assert [file.name for file in result.images] == ["portrait-1", "portrait-2"]
+        named = await other.attach("t-1", operation=HDColorMigration)
+        assert [file.name for file in (await named).images] == ["t-1-1", "t-1-2"]
+        assert len((await (await other.attach("t-1"))).files) == 2
+
+
+async def test_a_record_of_another_service_is_refused(service, photo):
+    async with client_of(service) as client:
+        with pytest.raises(errors.InvalidOperation, match="service"):
+            await client.attach({"id": "t-1", "service": "rapidapi"})
+        with pytest.raises(errors.InvalidOperation, match="id"):
+            await client.attach({"operation": "hd-color-migration"})
+        with pytest.raises(errors.InvalidOperation, match="strings"):
+            await client.attach({"id": 7})
+        with pytest.raises(errors.InvalidOperation, match="id"):
+            await client.attach("")
+
+
+async def test_a_submission_answered_at_once_is_a_finished_task(service, photo):
+    done = {"error_code": 0, "data": {"image_list": [f"{service.url}/files/0"]}}
+    service.submissions = [answer(done)]
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        assert task.done()
+        assert len((await task).images) == 1
+    assert service.asked == []
+
+
+async def test_only_a_request_id_is_asked_for_by_job_id(service, photo):
+    service.submissions = [answer({"error_code": 0, "request_id": "r-9"})]
+    asked = []
+
+    async def by_job(seen):
+        if seen.method == "GET":
+            asked.append((seen.path, seen.query))
+
+    service.before_answer = by_job
+    async with client_of(service, poll=PollPolicy(interval=0.001, tolerance=0)) as client:
+        task = await client.submit(HDColorMigration(photo))
+        assert (task.expires_at - task.submitted_at).total_seconds() == 30 * 60
+        with pytest.raises(errors.AILabError):
+            await task
+    query = {"job_id": "r-9", "type": "HD_COLOUR_MIGRATION"}
+    assert asked[0] == ("/api/image/asyn-task-results", query)
+
+
+async def test_an_acceptance_that_names_no_task_is_an_unknown_outcome(service, photo):
+    service.submissions = [answer({"error_code": 0})]
+    async with client_of(service) as client:
+        with pytest.raises(errors.OutcomeUnknown, match="no task"):
+            await client.submit(HDColorMigration(photo))
+    assert len(service.accepted) == 1
+
+
+async def test_a_failed_task_raises_what_the_service_said(service, photo):
+    refusal = {"error_code": 422, "error_detail": {"code": "ERROR_NO_FACE_IN_FILE", "message": "x"}}
+    service.looks = [answer(refusal, 422)]
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        for _ in range(2):
+            with pytest.raises(errors.TaskFailed) as caught:
+                await task
+            assert caught.value.code == "ERROR_NO_FACE_IN_FILE"
+            assert isinstance(pickle.loads(pickle.dumps(caught.value)), errors.TaskFailed)  # noqa: S301
+        updates = [update.state async for update in task]
+        assert updates == [TaskState.FAILED]
+
+
+async def test_a_success_without_files_is_an_error_and_nobody_waits_for_ever(service, photo):
+    service.looks = [{"error_code": 0, "task_status": 2, "data": {"image_list": []}}]
+    async with client_of(service) as client:
+        with pytest.raises(errors.MalformedReply, match="t-1"):
+            await client.run(HDColorMigration(photo))
+
+
+# --- waiting -------------------------------------------------------------------------------------
+
+
+async def test_waiters_do_not_touch_each_other_or_the_task(service, photo):
+    release = asyncio.Event()
+
+    async def hold(seen):
+        if seen.path == QUERY_PATH:
+            await release.wait()
+
+    service.before_answer = hold
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        patient = [asyncio.create_task(task.wait()) for _ in range(5)]
+        with pytest.raises(errors.TaskTimeout) as caught:
+            await task.wait(timeout=0.001)
+        assert caught.value.task_id == "t-1"
+        assert isinstance(caught.value, TimeoutError)
+        victim = asyncio.create_task(task.wait())
+        await asyncio.sleep(0)
+        victim.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await victim
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await task
+        release.set()
+        results = await asyncio.gather(*patient)
+        assert all(result is results[0] for result in results)
+        assert await task is results[0]
+
+
+async def test_each_waiter_gets_an_exception_of_its_own(service, photo):
+    service.looks = [{"error_code": 0, "data": {"status": "PROCESS_FAILED"}}]
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        caught = []
+        for _ in range(3):
+            with pytest.raises(errors.ProcessFailed) as info:
+                await task
+            caught.append(info.value)
+    assert len({id(error) for error in caught}) == 3
+    assert len({id(error.__cause__) for error in caught}) == 1
+
+
+async def test_updates_come_once_each_and_to_late_comers_too(service, photo):
+    service.looks = [{"task_status": 0}, {"task_status": 0}, {"task_status": 1}]
+    async with client_of(service) as client:
+        task = await client.submit(HDColorMigration(photo))
+        live = [update.state async for update in task]
+        late = [update.state async for update in task]
+    assert live == late == [TaskState.QUEUED, TaskState.PROCESSING, TaskState.SUCCEEDED]
+
+
+# --- nothing lost --------------------------------------------------------------------------------
+
+
+async def test_a_task_is_made_known_before_anything_else(service, photo):
+    known = []
+    async with client_of(service, on_submitted=known.append) as client:
+        task = await client.submit(HDColorMigration(photo))
+        assert known == [task]
+
+
+async def test_a_cancelled_submission_that_was_accepted_is_an_orphan(service, photo):
+    release, known, seen_events = asyncio.Event(), [], []
+
+    async def hold(seen):
+        if seen.method == "POST":
+            await release.wait()
+
+    service.before_answer = hold
+    options = {"on_submitted": known.append, "on_event": seen_events.append}
+    async with client_of(service, **options) as client:
+        caller = asyncio.create_task(client.run(HDColorMigration(photo)))
+        while not service.accepted:
+            await asyncio.sleep(0.001)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        release.set()
+        while not client.orphans:
+            await asyncio.sleep(0.001)
+        (orphan,) = client.orphans
+        assert known == [orphan]
+        assert len((await orphan).files) == 2
+    assert "task.orphaned" in [event.name for event in seen_events]
+
+
+async def test_a_cancelled_run_leaves_its_task_in_the_orphans(service, photo):
+    asking, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(seen):
+        if seen.path == QUERY_PATH:
+            asking.set()
+            await release.wait()
+
+    service.before_answer = hold
+    async with client_of(service) as client:
+        caller = asyncio.create_task(client.run(HDColorMigration(photo)))
+        await asking.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert [task.id for task in client.orphans] == ["t-1"]
+        release.set()
+        await client.orphans[0]
+
+
+async def test_a_hook_that_fails_to_store_the_task_says_which_one(service, photo):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    async with client_of(service, on_submitted=full) as client:
+        with pytest.raises(OSError, match="No space") as caught:
+            await client.submit(HDColorMigration(photo))
+        assert "t-1" in str(caught.value.__notes__)
+        assert [task.id for task in client.orphans] == ["t-1"]
+    assert len(service.accepted) == 1
+
+
+async def test_closing_names_the_tasks_that_are_open(service, photo):
+    service.looks = [{"task_status": 1}] * 10_000
+    client = client_of(service)
+    tasks = [await client.submit(HDColorMigration(photo)) for _ in range(3)]
+    await client.aclose()
+    await client.aclose()
+    for task in tasks:
+        with pytest.raises(errors.ClientClosed) as caught:
+            await task
+        assert set(caught.value.task_ids) == {"t-1", "t-2", "t-3"}
+    with pytest.raises(errors.ClientClosed):
+        await client.submit(HDColorMigration(photo))
+
+
+# --- which service -------------------------------------------------------------------------------
+
+
+def test_the_service_is_chosen_by_what_is_given(monkeypatch):
+    assert AsyncClient().service.name == "local"
+    assert AsyncClient("some-key").service.name == "direct"
+    monkeypatch.setenv("AILAB_API_KEY", "key-of-the-environment")
+    assert AsyncClient().service.name == "direct"
+    assert AsyncClient(service=Service.local()).service.name == "local"
+    monkeypatch.setenv("AILAB_API_KEY", "  ")
+    assert AsyncClient().service.name == "local"
+    with pytest.raises(errors.InvalidOperation, match="api_key"):
+        AsyncClient("key", service=Service.local())
+    with pytest.raises(errors.InvalidOperation, match="api_key"):
+        AsyncClient("")
+
+
+async def test_a_forgotten_key_does_not_pass_unseen(service, photo, caplog):
+    seen = []
+    with caplog.at_level("INFO", logger="ailab_async"):
+        async with client_of(service, on_event=seen.append):
+            pass
+    assert seen[0] == events.ServiceChosen(service="local", reason="given as service=")
+    assert "local service does the work" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2000, 1.5, True, "4"])
+def test_a_limit_that_cannot_be_is_refused(wrong):
+    with pytest.raises(errors.InvalidOperation, match="max_in_flight"):
+        AsyncClient(max_in_flight=wrong)
+
+
+async def test_two_clients_do_not_touch_each_other(service, photo):
+    async with client_of(service) as first, client_of(service) as second:
+        task = await first.submit(HDColorMigration(photo))
+        await second.aclose()
+        assert len((await task).files) == 2
+
+
+# --- lifetime ------------------------------------------------------------------------------------
+
+
+async def test_a_client_used_from_a_second_loop_says_so(service, photo):
+    async with client_of(service) as client:
+
+        async def elsewhere():
+            await client.submit(HDColorMigration(photo))
+
+        with pytest.raises(errors.ClientMisused, match="event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+
+
+async def test_a_client_used_after_a_fork_says_so(service, photo, monkeypatch):
+    async with client_of(service) as client:
+        here = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: here + 1)
+        with pytest.raises(errors.ClientMisused, match="process"):
+            await client.submit(HDColorMigration(photo))
+        monkeypatch.undo()
+
+
+async def test_a_forgotten_client_only_warns(service):
+    client = client_of(service)
+    await client.__aenter__()
+    running = client._running
+    with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031
+        del client
+        gc.collect()
+    await running.transport.aclose()
+
+
+async def test_bad_input_is_refused_before_anything_is_sent(service, photo, tmp_path):
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    async with client_of(service) as client:
+        for source in (empty, tmp_path, tmp_path / "missing.jpg", b"text", b""):
+            with pytest.raises(errors.InvalidOperation):
+                await client.submit(HDColorMigration(source))
+    assert service.server.seen == []
+
+
+async def test_signed_addresses_and_keys_show_nowhere(service, photo, caplog):
+    seen = []
+    keyed = Service.local(service.url, api_key="sentinel-key")
+    with caplog.at_level("DEBUG"):
+        async with AsyncClient(service=keyed, poll=QUICK, on_event=seen.append) as client:
+            task = await client.submit(HDColorMigration(photo))
+            result = await task
+            await result.files[0].read()
+            service.files.clear()
+            with pytest.raises(errors.DownloadFailed) as caught:
+                await result.files[1].read()
+            shown = [repr(client), repr(task), repr(result), repr(result.files), repr(keyed)]
+            shown += [str(caught.value), repr(caught.value), str(seen), str(task.record())]
+    logged = [record.getMessage() for record in caplog.records]
+    for text in (*shown, *logged):
+        assert "sentinel" not in text
