@@ -74,9 +74,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a broken link is an error."""
+    """Build the documentation; every warning is an error."""
     _install(session, "docs")
-    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp() + "/site")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", f"{session.create_tmp()}/site")
 
 
 @nox.session

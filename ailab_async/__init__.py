@@ -70,11 +70,12 @@ if TYPE_CHECKING:
         Template,
         catalogue,
     )
+    from .operations.balance import CreditBalance
     from .poller import PollPolicy
     from .protocol.services import Service
     from .protocol.states import TaskState
     from .retry import RetryPolicy
-    from .task import Task, TaskUpdate
+    from .task import Task, TaskReport, TaskUpdate
     from .transport import Timeouts
 
 __version__ = "0.1.0"
@@ -90,6 +91,7 @@ __all__ = [
     "ClientClosed",
     "ClientMisused",
     "ColorMigrationResult",
+    "CreditBalance",
     "CreditsExhausted",
     "DeliveryError",
     "DownloadFailed",
@@ -131,6 +133,7 @@ __all__ = [
     "TaskError",
     "TaskFailed",
     "TaskNotFound",
+    "TaskReport",
     "TaskState",
     "TaskTimeout",
     "TaskUnsettled",
@@ -161,11 +164,12 @@ _HOMES = {
         "EndpointResult ErasureResult HDColorMigration ImageErasure MicroMotion Motion "
         "MotionResult Operation RefPic Result ResultFile Template catalogue"
     ),
+    "operations.balance": "CreditBalance",
     "poller": "PollPolicy",
     "protocol.services": "Service",
     "protocol.states": "TaskState",
     "retry": "RetryPolicy",
-    "task": "Task TaskUpdate",
+    "task": "Task TaskReport TaskUpdate",
     "transport": "Timeouts",
 }
 

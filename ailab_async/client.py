@@ -8,44 +8,25 @@ operation reads the result, and `files` fetches what the result names.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import warnings
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import anyio
 
-from .errors import AILabError, ClientClosed, ClientMisused, InvalidOperation, OutcomeUnknown
-from .events import (
-    EventHook,
-    ServiceChosen,
-    TaskOrphaned,
-    TaskSettled,
-    emit,
-    listening,
-    logger,
-)
-from .files import Files
+from .errors import ClientClosed, InvalidOperation, ServiceError
+from .events import EventHook, ServiceChosen, emit, listening, logger
 from .images import Part
-from .operations import (
-    CartoonGenerator,
-    Endpoint,
-    FormItem,
-    HDColorMigration,
-    ImageErasure,
-    MicroMotion,
-    Operation,
-    Result,
-    load_parts,
-)
-from .poller import Poller, PollPolicy, Watch
+from .operations import Endpoint, EndpointResult, FormItem, Operation, Result, load_parts
+from .operations.balance import CreditBalance, read_balances
+from .poller import PollPolicy, failure_read, failure_said, not_found
 from .protocol.multipart import FormField, MultipartBody
-from .protocol.results import has_result
-from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Service
+from .protocol.services import CREDITS, Service
+from .protocol.states import LookVerdict, TaskState, judge_look, read_state
 from .retry import RetryPolicy
-from .task import Task, TaskRecord
-from .transport import Engine, Timeouts, Transport
+from .session import KINDS, Session, Settings, kind_of
+from .task import Task, TaskRecord, TaskReport
+from .transport import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,25 +39,19 @@ __all__ = ["AsyncClient"]
 ResultT = TypeVar("ResultT", bound=Result)
 
 KEY_VARIABLE: Final = "AILAB_API_KEY"
-
-KINDS: Final[Mapping[str, type[Operation[Any]]]] = {
-    kind.name: kind for kind in (HDColorMigration, ImageErasure, MicroMotion, CartoonGenerator)
-}
-"""How to read the result of a task of which a record tells the operation's name."""
+ENGINE_VARIABLE: Final = "AILAB_ENGINE_URL"
+ENGINE_KEY_VARIABLE: Final = "AILAB_ENGINE_KEY"
 
 MOST_SLOTS: Final = 1024
-
-FILE_THREADS: Final = 4
-"""Worker threads for pictures and files: a limit of our own, because anyio's is shared with
-everybody else in the process."""
 
 
 class AsyncClient:
     """An asyncio client for the AILabTools image service, or for the local engine.
 
     ``api_key`` is the key of the direct service; without one ``AILAB_API_KEY`` is taken, and where
-    that is not set either, the local engine inside this process does the work (``client.service``
-    tells which it is, and so does the event `ServiceChosen`). ``service`` chooses explicitly.
+    that is not set either, the local engine does the work: the one at ``AILAB_ENGINE_URL``, or
+    else one inside this process. ``client.service`` tells which it is, and so does the event
+    `ServiceChosen`. ``service`` chooses explicitly.
 
     ``max_in_flight`` requests run at once. ``poll``, ``timeouts`` and ``retry`` are frozen values.
     ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit.
@@ -107,32 +82,34 @@ class AsyncClient:
         if not 1 <= max_in_flight <= MOST_SLOTS:
             limit = f"from 1 to {MOST_SLOTS}"
             raise InvalidOperation("max_in_flight", limit, max_in_flight)
-        self._service, self._reason = _choose(api_key, service)
-        self._max_in_flight = max_in_flight
-        self._poll = (poll or PollPolicy()).suited_to(self._service.name)
-        self._timeouts = timeouts or Timeouts()
-        self._retry = retry or RetryPolicy()
+        chosen, self._reason = _choose(api_key, service)
+        self._settings = Settings(
+            service=chosen,
+            max_in_flight=max_in_flight,
+            poll=(poll or PollPolicy()).suited_to(chosen.name),
+            timeouts=timeouts or Timeouts(),
+            retry=retry or RetryPolicy(),
+            on_event=on_event,
+            on_submitted=on_submitted,
+        )
         self._fit = fit
-        self._on_event = on_event
-        self._on_submitted = on_submitted
-        self._orphans: list[Task[Any]] = []
-        self._running: _Running | None = None
+        self._session: Session | None = None
         self._starting = asyncio.Lock()
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._running else "not started"
-        return f"<AsyncClient {self._service.name} {state}>"
+        state = "closed" if self._closed else "open" if self._session else "not started"
+        return f"<AsyncClient {self.service.name} {state}>"
 
     @property
     def service(self) -> Service:
         """The service that does the work; ``client.service.name`` is direct, rapidapi or local."""
-        return self._service
+        return self._settings.service
 
     @property
     def orphans(self) -> tuple[Task[Any], ...]:
         """Tasks that were accepted after their caller had been cancelled; await them or not."""
-        return tuple(self._orphans)
+        return tuple(self._settings.orphans)
 
     # --- verbs -----------------------------------------------------------------------------------
 
@@ -153,22 +130,27 @@ class AsyncClient:
         is sent; after it the exchange ends by itself, ``on_submitted`` is called, and the task is
         in ``client.orphans``.
         """
-        running = await self._ready()
-        route = self._service.route(operation.name, operation.path)
+        session = await self._ready()
+        service = self.service
+        route = service.route(operation.name, operation.path)
         parts = await load_parts(
             operation,
             fit=self._fit if fit is None else fit,
-            limiter=running.threads,
-            on_event=self._on_event,
+            limiter=session.threads,
+            on_event=self._settings.on_event,
         )
-        form = operation.form(parts, task_type=self._service.sends_task_type)
-        body = MultipartBody(_field(item) for item in form)
-        policy = self._poll if poll is None else poll.suited_to(self._service.name)
+        form = operation.form(parts, task_type=service.sends_task_type)
+        policy = self._policy(poll)
 
         def accept(reply: Reply) -> Task[ResultT]:
-            return self._accepted(running, operation, reply, policy)
+            return session.accepted(operation, reply, policy)
 
-        return await running.transport.submit(route, body, accept=accept, orphaned=self._orphaned)
+        return await session.transport.submit(
+            route,
+            MultipartBody(_field(item) for item in form),
+            accept=accept,
+            orphaned=session.orphaned,
+        )
 
     async def run(
         self,
@@ -186,7 +168,8 @@ class AsyncClient:
         try:
             return await task
         except asyncio.CancelledError:
-            self._orphaned(task)
+            if self._session is not None:
+                self._session.orphaned(task)
             raise
 
     @overload
@@ -217,7 +200,7 @@ class AsyncClient:
         Raises `InvalidOperation` for a record of another service; that an id is not known turns
         out when the task is awaited.
         """
-        running = await self._ready()
+        session = await self._ready()
         record = (
             TaskRecord(id=task, stem=task[:40])
             if isinstance(task, str)
@@ -225,12 +208,74 @@ class AsyncClient:
         )
         if not (record.id or record.request_id):
             raise InvalidOperation("task", "a task id, not empty", task)
-        if record.service and record.service != self._service.name:
-            hint = f"This client talks to the {self._service.name} service."
+        here = self.service.name
+        if record.service and record.service != here:
+            hint = f"This client talks to the {here} service."
             raise InvalidOperation("record", "of this client's service", record.service, hint=hint)
-        kind = operation or KINDS.get(record.operation, Endpoint)
-        policy = self._poll if poll is None else poll.suited_to(self._service.name)
-        return self._watched(running, record, kind, policy)
+        return session.watched(record, operation or kind_of(record.operation), self._policy(poll))
+
+    async def query(
+        self,
+        task_id: str = "",
+        *,
+        job_id: str = "",
+        type: str = "",  # noqa: A002  the service's own name for it
+        operation: type[Operation[Any]] | None = None,
+    ) -> TaskReport:
+        """Look at a task once, and return what the service says about it.
+
+        By ``task_id``, or by ``job_id`` (the ``request_id`` of the submission) and ``type``
+        (``HD_COLOUR_MIGRATION`` or ``GENERATE_CARTOONIZED_IMAGE``; an ``operation`` knows its own).
+        A failed task is a report, not an exception. Raises `TaskNotFound`, and what went wrong
+        with the look itself: a `ServiceError`, `NotDelivered` or `OutcomeUnknown`.
+        """
+        if bool(task_id) == bool(job_id):
+            given = f"task_id={task_id!r}, job_id={job_id!r}"
+            raise InvalidOperation("task_id", "given, or else job_id with its type", given)
+        session = await self._ready()
+        by_type = (kind for kind in KINDS.values() if type and kind.job_type == type)
+        kind = operation or next(by_type, Endpoint)
+        route, params = session.address(kind, task_id=task_id, job_id=job_id, job_type=type)
+        known = task_id or job_id
+        try:
+            reply = await session.transport.query(route, params, action="look")
+        except ServiceError as error:
+            verdict = judge_look(error)
+            if verdict is LookVerdict.NOT_FOUND:
+                raise not_found(error, known) from error
+            if verdict is not LookVerdict.FINAL_FAILURE:
+                raise
+            failure = failure_said(error, known)
+            return TaskReport(task_id=known, state=TaskState.FAILED, failure=failure)
+        reading = read_state(reply.raw)
+        done, failed = (reading.state is s for s in (TaskState.SUCCEEDED, TaskState.FAILED))
+        return TaskReport(
+            task_id=known,
+            state=reading.state,
+            word=reading.word,
+            result=session.read(kind, reply, stem=known[:40], task_id=task_id) if done else None,
+            failure=failure_read(reading, reply, known) if failed else None,
+            raw=reply.raw,
+        )
+
+    async def call(
+        self, endpoint: str, *, extra: Mapping[str, Any] | None = None, **fields: Any
+    ) -> EndpointResult:
+        """Run any endpoint of the catalogue: ``await client.call("remove-objects", image=…)``.
+
+        Short for ``client.run(Endpoint(endpoint, extra=extra, **fields))``, and raises the same.
+        """
+        return await self.run(Endpoint(endpoint, extra=extra, **fields))
+
+    async def credits(self) -> tuple[CreditBalance, ...]:
+        """Return what is left on the account; asks the service once, and costs nothing.
+
+        Raises `InvalidOperation` at RapidAPI, which has no such query, a `ServiceError`, or
+        `NotDelivered` / `OutcomeUnknown` when the way failed.
+        """
+        session = await self._ready()
+        reply = await session.transport.query(self.service.route(CREDITS), {})
+        return read_balances(reply.raw)
 
     async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Close the client; idempotent.
@@ -240,15 +285,9 @@ class AsyncClient:
         service. The engine inside this process, where it was used, is ended with its work.
         """
         self._closed = True
-        running, self._running = self._running, None
-        if running is None:
-            return
-        running.check()
-        # first the poller, so that looks do not take the time that submissions may have
-        await running.poller.aclose()
-        await running.transport.aclose(timeout)
-        if running.own_engine is not None:
-            await running.own_engine.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.aclose(timeout)
 
     async def __aenter__(self) -> Self:
         await self._ready()
@@ -265,232 +304,30 @@ class AsyncClient:
             await self.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_running", None) is not None:
+        if getattr(self, "_session", None) is not None:
             text = f"{self!r} was never closed: use 'async with' or await client.aclose()"
             warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
-    # --- inside ----------------------------------------------------------------------------------
-
-    async def _ready(self) -> _Running:
+    async def _ready(self) -> Session:
         """Return what runs, started if need be, in the one loop and process it belongs to."""
         if self._closed:
             raise ClientClosed
-        if self._running is None:
+        if self._session is None:
             async with self._starting:
-                if self._running is None:
-                    self._running = await self._start()
-        self._running.check()
-        return self._running
+                if self._session is None:
+                    self._tell_service()
+                    self._session = await Session.start(self._settings)
+        self._session.check()
+        return self._session
 
-    async def _start(self) -> _Running:
-        logger.info("the %s service does the work (%s)", self._service.name, self._reason)
-        if listening(self._on_event):
-            emit(
-                self._on_event,
-                ServiceChosen(service=self._service.name, reason=self._reason),
-            )
-        engine: Engine | None = None
-        own_engine: Engine | None = None
-        if self._service.embedded:
-            engine = self._service.engine
-            if engine is None:
-                engine = own_engine = _load_engine(ENGINE)
-        transport = Transport(
-            self._service,
-            max_in_flight=self._max_in_flight,
-            timeouts=self._timeouts,
-            retry=self._retry,
-            engine=engine,
-            on_event=self._on_event,
-        )
-        try:
-            await transport.start()
-        except BaseException:
-            if own_engine is not None:
-                with anyio.CancelScope(shield=True):
-                    await own_engine.aclose()
-            raise
-        threads = anyio.CapacityLimiter(FILE_THREADS)
-        return _Running(
-            transport=transport,
-            poller=Poller(
-                looks_at_once=self._max_in_flight - 1,
-                looks_per_second=self._poll.max_looks_per_second,
-                on_event=self._on_event,
-            ),
-            threads=threads,
-            own_engine=own_engine,
-        )
+    def _tell_service(self) -> None:
+        logger.info("the %s service does the work (%s)", self.service.name, self._reason)
+        if listening(self._settings.on_event):
+            event = ServiceChosen(service=self.service.name, reason=self._reason)
+            emit(self._settings.on_event, event)
 
-    def _accepted(
-        self,
-        running: _Running,
-        operation: Operation[ResultT],
-        reply: Reply,
-        policy: PollPolicy,
-    ) -> Task[ResultT]:
-        """Make the handle of an accepted submission, and make it known before anything else."""
-        finished = has_result(reply.raw) and not reply.task_id
-        askable = reply.task_id or (reply.request_id and operation.job_type)
-        if not (finished or askable) and operation.is_async:
-            text = (
-                "The service accepted the form but named no task to ask for and no result; "
-                f"its support can find it by request id {reply.request_id or '(none)'}."
-            )
-            raise OutcomeUnknown(text, action="submit")
-        record = TaskRecord(
-            id=reply.task_id,
-            request_id=reply.request_id,
-            operation=operation.name,
-            stem=operation.stem,
-            service=self._service.name,
-            submitted_at=datetime.now(UTC).isoformat(),
-        )
-        if reply.task_id or not (finished or not operation.is_async):
-            task: Task[ResultT] = self._watched(running, record, type(operation), policy)
-        else:
-            task = self._task(running, record, type(operation), by_job=False)
-            task._settle(reply)  # noqa: SLF001  the handle is ours
-        if self._on_submitted is not None:
-            try:
-                self._on_submitted(task)
-            except Exception as error:
-                error.add_note(f"on_submitted raised for the accepted task {task.id!r}")
-                self._orphaned(task)
-                raise
-        return task
-
-    def _watched(
-        self,
-        running: _Running,
-        record: TaskRecord,
-        kind: type[Operation[Any]],
-        policy: PollPolicy,
-    ) -> Task[Any]:
-        """Make a handle and have the poller look after it."""
-        by_job = not record.id
-        task = self._task(running, record, kind, by_job=by_job)
-        look = self._look(running, record, kind, by_job=by_job)
-
-        def settled(outcome: Reply | AILabError, looks: int) -> None:
-            task._settle(outcome)  # noqa: SLF001  the handle is ours
-            if listening(self._on_event):
-                error = type(outcome).__name__ if isinstance(outcome, AILabError) else ""
-                event = TaskSettled(
-                    task_id=task.id,
-                    operation=task.operation,
-                    seconds=asyncio.get_running_loop().time() - watch.began,
-                    looks=looks,
-                    error=error,
-                )
-                emit(self._on_event, event)
-
-        watch = Watch(
-            task_id=record.id or record.request_id,
-            look=look,
-            changed=task._read_state,  # noqa: SLF001  the handle is ours
-            settled=settled,
-            policy=policy,
-            began=asyncio.get_running_loop().time(),
-        )
-        running.poller.watch(watch)
-        return task
-
-    def _task(
-        self,
-        running: _Running,
-        record: TaskRecord,
-        kind: type[Operation[Any]],
-        *,
-        by_job: bool,
-    ) -> Task[Any]:
-        def read(reply: Reply) -> Result:
-            files = running.files.of(
-                reply.raw,
-                stem=record.stem,
-                task_id=record.id,
-                now=datetime.now(UTC),
-            )
-            result: Result = kind.read_result(reply.raw, files, record.stem)
-            return result
-
-        try:
-            submitted_at = datetime.fromisoformat(record.submitted_at)
-        except ValueError:
-            submitted_at = datetime.now(UTC)
-        return Task(
-            record,
-            submitted_at=submitted_at,
-            began=asyncio.get_running_loop().time(),
-            read=read,
-            by_job=by_job,
-        )
-
-    def _look(
-        self,
-        running: _Running,
-        record: TaskRecord,
-        kind: type[Operation[Any]],
-        *,
-        by_job: bool,
-    ) -> Callable[[], Any]:
-        near = record.operation or None
-        if by_job:
-            if kind.job_type is None:
-                hint = "Give the class of the operation: client.attach(…, operation=…)."
-                raise InvalidOperation("operation", "one with a job type", near, hint=hint)
-            route = self._service.route(QUERY_BY_JOB, near=near)
-            params = {"job_id": record.request_id, "type": kind.job_type}
-        else:
-            route = self._service.route(QUERY_BY_TASK, near=near)
-            params = {"task_id": record.id}
-
-        async def look() -> Reply:
-            return await running.transport.query(route, params, action="look", attempts=1)
-
-        return look
-
-    def _orphaned(self, task: Task[Any]) -> None:
-        self._orphans.append(task)
-        logger.warning("task %s was accepted after its caller was cancelled", task.id)
-        if listening(self._on_event):
-            emit(self._on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
-
-
-class _Running:
-    """What a started client holds, and where it may be used."""
-
-    def __init__(
-        self,
-        *,
-        transport: Transport,
-        poller: Poller,
-        threads: anyio.CapacityLimiter,
-        own_engine: Engine | None,
-    ) -> None:
-        self.transport = transport
-        self.poller = poller
-        self.threads = threads
-        self.files = Files(transport=transport, limiter=threads)
-        self.own_engine = own_engine
-        self.loop = asyncio.get_running_loop()
-        self.process = os.getpid()
-
-    def check(self) -> None:
-        """Raise `ClientMisused` on another loop or in another process."""
-        if os.getpid() != self.process:
-            text = (
-                f"This client was started in process {self.process} and is used in "
-                f"{os.getpid()}: make an AsyncClient() in each process."
-            )
-            raise ClientMisused(text)
-        here = asyncio.get_running_loop()
-        if here is not self.loop:
-            text = (
-                f"This client was started on event loop {id(self.loop):#x} and is used on "
-                f"{id(here):#x}: make an AsyncClient() in each asyncio.run()."
-            )
-            raise ClientMisused(text)
+    def _policy(self, poll: PollPolicy | None) -> PollPolicy:
+        return self._settings.poll if poll is None else poll.suited_to(self.service.name)
 
 
 def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]:
@@ -502,17 +339,17 @@ def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]
         return service, "given as service="
     if api_key is not None:
         return Service.direct(api_key), "given an api_key"
-    key = os.environ.get(KEY_VARIABLE, "")
-    if key.strip():
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    engine = os.environ.get(ENGINE_VARIABLE, "").strip()
+    if key and engine:
+        hint = "Unset one of them, or say service=: one is paid for, the other is not."
+        raise InvalidOperation(ENGINE_VARIABLE, f"unset where {KEY_VARIABLE} is", engine, hint=hint)
+    if key:
         return Service.direct(key), f"{KEY_VARIABLE} is set"
+    if engine:
+        engine_key = os.environ.get(ENGINE_KEY_VARIABLE, "").strip() or None
+        return Service.local(engine, api_key=engine_key), f"{ENGINE_VARIABLE} is set"
     return Service.local(), f"no api_key given and {KEY_VARIABLE} is not set"
-
-
-def _load_engine(name: str) -> Engine:
-    """Make the engine that ``name`` ("module:attribute") points to: it lives a floor above."""
-    module, _, attribute = name.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), attribute)()
-    return engine
 
 
 def _field(item: FormItem) -> FormField:

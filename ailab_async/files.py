@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from .errors import DownloadFailed, FileKept, InvalidOperation
+from .errors import DownloadFailed, FileKept
 from .operations import ResultFile, files_in
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class Files:
     ) -> Path:
         """Save a file and return where it is now.
 
-        Into a folder (one that exists, or a ``path`` that ends with a slash, which is made) it
-        goes under its name and the extension of its content; any other ``path`` is taken as it
-        is, in a folder that must exist. Raises `FileKept` where a file is there already and
+        Into a folder (one that exists, or a ``path`` that ends with a slash) it goes under its
+        name and the extension of its content; any other ``path`` is taken as it is. Folders that
+        are missing are made. Raises `FileKept` where a file is there already and
         ``overwrite`` is false, `DownloadFailed`, and ``OSError`` where the disk refuses. A
         cancelled save leaves nothing behind.
         """
@@ -159,9 +159,8 @@ def _place(path: str, overwrite: bool) -> tuple[Path, str | None]:  # noqa: FBT0
     if path.endswith(("/", os.sep)) or target.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         return target, None
-    if not target.parent.is_dir():
-        hint = "Make it first, or end the path with a slash to have a folder made."
-        raise InvalidOperation("path", "in a folder that exists", path, hint=hint)
+    # a picture that was paid for is not refused a place for want of a folder
+    target.parent.mkdir(parents=True, exist_ok=True)
     if not overwrite and os.path.lexists(target):
         raise FileKept(str(target))  # before anything is fetched for it
     return target.parent, target.name

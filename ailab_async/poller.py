@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from .protocol.envelope import Reply
 
-__all__ = ["PollPolicy", "Poller", "Watch"]
+__all__ = ["PollPolicy", "Poller", "Watch", "failure_read", "failure_said", "not_found"]
 
 _RHYTHM: Final[dict[str, float]] = {"direct": 5.0, "rapidapi": 15.0, "local": 0.05}
 """Seconds between looks. The service advises 5 (docs page "Querying Async Task Results"); at
@@ -262,17 +262,7 @@ class Poller:
         if reading.state is TaskState.SUCCEEDED:
             self._settle(watch, reply)
         elif reading.state is TaskState.FAILED:
-            kind = reading.failure or TaskFailed
-            failure = kind(
-                task_id=watch.task_id,
-                state=watch.state,
-                age=_age(watch),
-                code=reading.code,
-                message=reading.message,
-                http_status=reply.http_status,
-                request_id=reply.request_id,
-            )
-            self._settle(watch, failure)
+            self._settle(watch, failure_read(reading, reply, watch.task_id, age=_age(watch)))
         elif not reading.known and not watch.warned:
             watch.warned = True
             logger.warning(
@@ -286,28 +276,12 @@ class Poller:
     def _refused(self, watch: Watch, error: ServiceError) -> None:
         verdict = judge_look(error)
         if verdict is LookVerdict.NOT_FOUND:
-            gone = TaskNotFound(
-                error.message,
-                task_id=watch.task_id,
-                code=error.code,
-                http_status=error.http_status,
-                request_id=error.request_id,
-                log_id=error.log_id,
-            )
-            self._settle(watch, gone, error)
+            self._settle(watch, not_found(error, watch.task_id), error)
             return
         if verdict is LookVerdict.DOUBTFUL:
             watch.doubts += 1
         if verdict is LookVerdict.FINAL_FAILURE or watch.doubts >= DOUBTS_BEFORE_FAILURE:
-            failure = TaskFailed(
-                task_id=watch.task_id,
-                state=watch.state,
-                age=_age(watch),
-                code=error.code,
-                message=error.message,
-                http_status=error.http_status,
-                request_id=error.request_id,
-            )
+            failure = failure_said(error, watch.task_id, state=watch.state, age=_age(watch))
             self._settle(watch, failure, error)
             return
         self._trouble(watch, error)
@@ -353,3 +327,46 @@ class Poller:
 
 def _age(watch: Watch) -> float:
     return asyncio.get_running_loop().time() - watch.began
+
+
+def failure_read(
+    reading: StateReading, reply: Reply, task_id: str, *, age: float = 0.0
+) -> TaskFailed:
+    """Return the error for a task of which an answer without error says that it failed."""
+    kind = reading.failure or TaskFailed
+    return kind(
+        task_id=task_id,
+        state=reading.word or reading.state,
+        age=age,
+        code=reading.code,
+        message=reading.message,
+        http_status=reply.http_status,
+        request_id=reply.request_id,
+    )
+
+
+def failure_said(
+    error: ServiceError, task_id: str, *, state: str = "", age: float = 0.0
+) -> TaskFailed:
+    """Return the error for a task whose failure is an error answer to a look."""
+    return TaskFailed(
+        task_id=task_id,
+        state=state,
+        age=age,
+        code=error.code,
+        message=error.message,
+        http_status=error.http_status,
+        request_id=error.request_id,
+    )
+
+
+def not_found(error: ServiceError, task_id: str) -> TaskNotFound:
+    """Return the error for an id that the service does not know."""
+    return TaskNotFound(
+        error.message,
+        task_id=task_id,
+        code=error.code,
+        http_status=error.http_status,
+        request_id=error.request_id,
+        log_id=error.log_id,
+    )

@@ -21,7 +21,7 @@ from .protocol.states import StateReading, TaskState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Mapping
 
-__all__ = ["Task", "TaskRecord", "TaskUpdate"]
+__all__ = ["Task", "TaskRecord", "TaskReport", "TaskUpdate"]
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -78,6 +78,22 @@ class TaskUpdate:
     state: TaskState
     word: str
     age: float
+
+
+@frozen(kw_only=True)
+class TaskReport:
+    """What one look said about a task (``client.query``).
+
+    ``word`` is the service's own name for the state. ``result`` is there on success, ``failure``
+    on failure; ``raw`` is the whole answer, empty where the failure came as an error.
+    """
+
+    task_id: str
+    state: TaskState
+    word: str = ""
+    result: Result | None = None
+    failure: TaskFailed | None = None
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 class Task(Generic[ResultT]):

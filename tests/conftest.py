@@ -18,7 +18,8 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 @pytest.fixture(autouse=True)
 def _no_key_of_the_user(monkeypatch):
-    monkeypatch.delenv("AILAB_API_KEY", raising=False)
+    for name in ("AILAB_API_KEY", "AILAB_ENGINE_URL", "AILAB_ENGINE_KEY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

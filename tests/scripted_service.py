@@ -10,6 +10,8 @@ from loopback import Loopback, Reply, answer
 SUBMIT_PATH = "/api/image/effects/image-hd-color-migration"
 QUERY_PATH = "/api/common/query-async-task-result"
 
+AT_ONCE = ("/api/image/editing/image-erase", "/api/image/effects/image-fine-tuning")
+
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS"
     b"\xde\x00\x00\x00\x0cIDATx\x9cc\xf8\xcf\xc0\x00\x00\x03\x01\x01\x00\xc9\xfe\x92\xef\x00\x00"
@@ -48,18 +50,20 @@ class ScriptedService:
         if self.before_answer is not None:
             await self.before_answer(seen)
         if seen.method == "POST":
-            if self.submissions:
-                return self.submissions.pop(0)
-            number = next(self.numbers)
-            return answer({"error_code": 0, "task_id": f"t-{number}", "request_id": f"r-{number}"})
+            return self.submissions.pop(0) if self.submissions else self.accept(seen)
         if seen.path == QUERY_PATH:
-            if self.looks:
-                said = self.looks.pop(0)
-                return said if isinstance(said, Reply) else answer(said)
-            return answer(self.success())
+            said = self.looks.pop(0) if self.looks else self.success()
+            return said if isinstance(said, Reply) else answer(said)
         if seen.path in self.files:
             return Reply(body=self.files[seen.path], headers={"content-type": "image/jpeg"})
-        return Reply(status=404, body=b"gone")
+        return answer({"message": "gone"}, 404)
+
+    def accept(self, seen):
+        if seen.path in AT_ONCE:
+            self.files.setdefault("/files/0", PNG)
+            return answer({"error_code": 0, "data": {"url": f"{self.url}/files/0"}})
+        number = next(self.numbers)
+        return answer({"error_code": 0, "task_id": f"t-{number}", "request_id": f"r-{number}"})
 
     def success(self, count=2):
         urls = []

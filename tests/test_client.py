@@ -12,7 +12,9 @@ from scripted_service import PNG, QUERY_PATH, SUBMIT_PATH, ScriptedService, form
 from ailab_async import (
     AsyncClient,
     Auto,
+    Endpoint,
     HDColorMigration,
+    ImageErasure,
     PollPolicy,
     RefPic,
     RetryPolicy,
@@ -325,7 +327,12 @@ def test_the_service_is_chosen_by_what_is_given(monkeypatch):
     assert AsyncClient().service.name == "direct"
     assert AsyncClient(service=Service.local()).service.name == "local"
     monkeypatch.setenv("AILAB_API_KEY", "  ")
-    assert AsyncClient().service.name == "local"
+    assert AsyncClient().service.embedded
+    monkeypatch.setenv("AILAB_ENGINE_URL", "http://127.0.0.1:8765/")
+    assert AsyncClient().service.base_url == "http://127.0.0.1:8765"
+    monkeypatch.setenv("AILAB_API_KEY", "key-of-the-environment")
+    with pytest.raises(errors.InvalidOperation, match="AILAB_ENGINE_URL"):
+        AsyncClient()
     with pytest.raises(errors.InvalidOperation, match="api_key"):
         AsyncClient("key", service=Service.local())
     with pytest.raises(errors.InvalidOperation, match="api_key"):
@@ -379,7 +386,7 @@ async def test_a_client_used_after_a_fork_says_so(service, photo, monkeypatch):
 async def test_a_forgotten_client_only_warns(service):
     client = client_of(service)
     await client.__aenter__()
-    running = client._running
+    running = client._session
     with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031
         del client
         gc.collect()
@@ -412,3 +419,162 @@ async def test_signed_addresses_and_keys_show_nowhere(service, photo, caplog):
     logged = [record.getMessage() for record in caplog.records]
     for text in (*shown, *logged):
         assert "sentinel" not in text
+
+
+# --- query, credits, call -------------------------------------------------------------------------
+
+
+async def test_a_single_look_is_a_report(service):
+    service.looks = [{"task_status": 1}]
+    async with client_of(service) as client:
+        report = await client.query("t-7", operation=HDColorMigration)
+        assert (report.task_id, report.state, report.word) == ("t-7", TaskState.PROCESSING, "1")
+        assert report.result is None
+        report = await client.query("t-7", operation=HDColorMigration)
+        assert report.state is TaskState.SUCCEEDED
+        assert [await file.read() for file in report.result.images] == [PNG, PNG]
+    assert service.asked == ["t-7", "t-7"]
+
+
+async def test_a_failed_task_is_a_report_and_an_unknown_one_is_an_error(service):
+    no_face = {"error_code": 422, "error_detail": {"code": "ERROR_NO_FACE_IN_FILE"}}
+    gone = {"error_code": 404, "error_code_str": "ERROR_RESOURCE_NOT_FOUND", "error_msg": "gone"}
+    busy = {"error_detail": {"code": "EXCEEDING_LIMITS"}}
+    service.looks = [
+        answer(no_face, 422),
+        {"error_code": 0, "data": {"status": "TIMEOUT_FAILED"}},
+        answer(gone, 404),
+        answer(busy, 429, retry_after="900"),
+    ]
+    async with client_of(service) as client:
+        report = await client.query("t-7")
+        assert report.state is TaskState.FAILED
+        assert report.failure.code == "ERROR_NO_FACE_IN_FILE"
+        assert type((await client.query("t-7")).failure) is errors.TimeoutFailed
+        with pytest.raises(errors.TaskNotFound) as caught:
+            await client.query("t-7")
+        assert caught.value.task_id == "t-7"
+        with pytest.raises(errors.Throttled):
+            await client.query("t-7")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {},
+        {"task_id": "t", "job_id": "j"},
+        {"job_id": "j"},
+        {"job_id": "j", "operation": Endpoint},
+    ],
+)
+async def test_a_question_that_names_no_task_is_refused(service, ask):
+    async with client_of(service) as client:
+        with pytest.raises(errors.InvalidOperation):
+            await client.query(**ask)
+    assert service.server.seen == []
+
+
+async def test_a_job_is_asked_for_by_its_type_or_its_operation(service):
+    async with client_of(service) as client:
+        for how in ({"type": "HD_COLOUR_MIGRATION"}, {"operation": HDColorMigration}):
+            with pytest.raises(errors.NotFound):
+                await client.query(job_id="r-1", **how)
+    wanted = {"job_id": "r-1", "type": "HD_COLOUR_MIGRATION"}
+    assert [seen.query for seen in service.server.seen] == [wanted, wanted]
+
+
+async def test_credits_are_read_as_a_list_or_one_object(service):
+    one = {
+        "unique_sign": "common",
+        "name": "Common",
+        "balance": 41.5,
+        "total": "100",
+        "last_update_time": 1_700_000_000,
+        "first_buy_time": 0,
+    }
+    pages = [answer({"error_code": 0, "data": data}) for data in ([one, {}], one, "none")]
+
+    async def credits_of(seen):
+        assert seen.path == "/api/common/query-credits"
+
+    service.before_answer = credits_of
+    original = service.handle
+    service.server.handler = lambda seen: pages.pop(0) if pages else original(seen)
+    async with client_of(service) as client:
+        first, second = await client.credits()
+        assert (first.balance, first.total, first.serves_all) == (41.5, 100.0, True)
+        assert first.last_update_time.year == 2023
+        assert first.first_buy_time is None
+        assert second.unique_sign == ""
+        assert second.balance is None
+        assert await client.credits() == (first,)
+        with pytest.raises(errors.MalformedReply, match="credits"):
+            await client.credits()
+
+
+async def test_anything_of_the_catalogue_is_called_by_its_name(service, photo):
+    analysis = {"error_code": 0, "data": {"score": 0.7}}
+    service.submissions = [answer(analysis)]
+    async with client_of(service) as client:
+        result = await client.call("image-exposure-score", image=photo)
+        assert result.data == {"score": 0.7}
+        assert result.files == ()
+        with pytest.raises(errors.InvalidOperation, match="image-exposure-score"):
+            await client.call("image-exposure-scores", image=photo)
+    (seen,) = service.accepted
+    assert seen.path == "/api/image/rating/image-exposure-score"
+    assert form_of(seen) == {"image": ("image.jpg", "image/jpeg", photo.read_bytes())}
+
+
+# --- RapidAPI -------------------------------------------------------------------------------------
+
+
+async def test_rapidapi_has_hosts_paths_and_headers_of_its_own(photo):
+    import respx
+
+    service = Service.rapidapi("sentinel-key", paths={"hd-color-migration": "/submit"})
+    host = "hd-colour-migration.p.rapidapi.com"
+    with respx.mock(assert_all_called=True) as router:
+        submit = router.post(f"https://{host}/submit").respond(json={"task_id": "t-1"})
+        look = router.get(
+            f"https://{host}/api/rapidapi/query-async-task-result", params={"task_id": "t-1"}
+        ).respond(json={"task_status": 0, "data": {"status": "PROCESS_FAILED"}})
+        async with AsyncClient(service=service, poll=PollPolicy.fixed(0.001)) as client:
+            task = await client.submit(HDColorMigration(photo))
+            with pytest.raises(errors.ProcessFailed):
+                await task
+    for route in (submit, look):
+        headers = route.calls.last.request.headers
+        assert headers["x-rapidapi-key"] == "sentinel-key"
+        assert headers["x-rapidapi-host"] == headers["host"] == host
+        assert "ailabapi-api-key" not in headers
+    assert b"task_type" not in submit.calls.last.request.content
+
+
+async def test_what_rapidapi_does_not_have_is_said_before_anything_is_sent(photo):
+    import respx
+
+    with respx.mock(assert_all_mocked=True) as router:
+        async with AsyncClient(service=Service.rapidapi("k")) as client:
+            with pytest.raises(errors.InvalidOperation, match=r"paths=\{'hd-color-migration'"):
+                await client.submit(HDColorMigration(photo))
+            with pytest.raises(errors.InvalidOperation, match="image-erase"):
+                await client.submit(ImageErasure(photo, photo))
+            with pytest.raises(errors.InvalidOperation, match="credits"):
+                await client.credits()
+        assert not router.calls
+
+
+async def test_the_direct_service_is_asked_with_its_key(photo):
+    import respx
+
+    base = "https://www.ailabapi.com"
+    gone = {"error_code": 404, "error_detail": {"code": "ERROR_AI_NOT_EXISTS", "message": "gone"}}
+    with respx.mock(base_url=base) as router:
+        path = "/api/image/effects/image-hd-color-migration"
+        submit = router.post(path).respond(404, json=gone)
+        async with AsyncClient("sentinel-key") as client:
+            with pytest.raises(errors.EndpointRetired, match="local engine"):
+                await client.run(HDColorMigration(photo))
+    assert submit.call_count == 1
+    assert submit.calls.last.request.headers["ailabapi-api-key"] == "sentinel-key"

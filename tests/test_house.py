@@ -14,7 +14,7 @@ PACKAGE = Path(ailab_async.__file__).parent
 FLOORS = {
     **dict.fromkeys(("protocol", "operations", "images", "errors", "events"), 1),
     **dict.fromkeys(("transport", "slots", "retry", "poller", "files"), 2),
-    **dict.fromkeys(("client", "task", "batch"), 3),
+    **dict.fromkeys(("client", "session", "task", "batch"), 3),
     **dict.fromkeys(("cli", "local", "__main__"), 4),
     "__init__": 5,
 }

@@ -14,6 +14,7 @@ _OPTIONS: Final = {
     "colors": "--template",
     "degree": "--degree",
     "base_url": "--url",
+    "api_key": "the API key",
     "ref": "--ref",
 }
 """What a field of an operation is called on the command line."""

@@ -92,7 +92,7 @@ def job_from(arguments: argparse.Namespace) -> Job:
         case "template":
             if arguments.template is None:
                 _stop("--mode template needs --template with 1 to 7 colours, as 056A6B,C0392B.")
-            colors = arguments.template.split(",")
+            colors = [color.strip() for color in arguments.template.split(",")]
             mode = _checked(lambda: Template(*colors))
         case "ref":
             if arguments.ref is None:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingExtra
+from ..errors import InvalidOperation, MissingExtra
 from .exits import Exit
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def serve(arguments: argparse.Namespace) -> int:
             data=None if arguments.data is None else Path(arguments.data),
             keys=keys,
         )
-    except MissingExtra as error:
+    except (MissingExtra, InvalidOperation) as error:
         return _complain(str(error), Exit.BAD_INPUT)
     except ImportError:
         missing = MissingExtra("uvicorn", extra="local", purpose="ailab serve")

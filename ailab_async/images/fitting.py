@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidOperation
 from .encoding import encode, header_of
-from .headers import Header, open_picture, read_header
+from .headers import Header, jpeg_segments, open_picture, read_header
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,6 +26,8 @@ FIT_MAX_PIXELS: Final = 200_000_000
 _QUALITIES: Final = (95, 90, 85, 75, 60)
 _ORIENTATION: Final = 274  # the EXIF tag
 _LOSSLESS: Final = frozenset({"PNG", "BMP", "TIFF", "GIF", ""})
+_TURNS: Final = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""How Pillow calls what brings each EXIF orientation upright (``Image.Transpose``)."""
 _ROOM: Final = 0.95
 """How much smaller than computed a picture is made, to end after few attempts."""
 
@@ -42,19 +44,20 @@ def fit_picture(
     """
     if isinstance(picture, bytes):
         header = read_header(picture, name)
-        image = _opened(picture, header, name)
+        image, exif = _opened(picture, header, name)
     else:
-        image = picture
+        image, exif = picture, b""
         header = header_of(image, "")
     _check_pixels(image, name)
-    turned = _orientation(image)
+    turned = _orientation(image, exif)
     if isinstance(picture, bytes) and turned == 1 and _acceptable(picture, header, rules, size):
         return picture, header, ()
     target = size or _target(_upright(image.size, turned), rules, name)
     try:
         pixels, changes = _pixels(image, header, turned, target, exact=size is not None)
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise InvalidOperation(name, "a readable picture", str(error)) from error
+    except Exception as error:  # decoding damaged data makes Pillow raise nearly anything
+        why = str(error) or type(error).__name__
+        raise InvalidOperation(name, "a readable picture", why) from error
     lossless_first = header.format in _LOSSLESS or size is not None
     profile = image.info.get("icc_profile") if image.mode == "RGB" else None
     data, fitted, how = _encoded(
@@ -67,16 +70,20 @@ def fit_picture(
     return data, fitted, tuple(changes)
 
 
-def _opened(data: bytes, header: Header, name: str) -> Image.Image:
+def _opened(data: bytes, header: Header, name: str) -> tuple[Image.Image, bytes]:
+    """Return the picture, and the EXIF data that was left out of it."""
+    if header.format == "JPEG":
+        parts = jpeg_segments(data)
+        return open_picture(parts.without_exif(data), "JPEG", name), parts.exif
     if header.width or header.format == "GIF":
-        return open_picture(data, header.format, name)
+        return open_picture(data, header.format, name), b""
     # a format of which only Pillow's registry may know: AVIF, or one that a plugin has added
     import io  # noqa: PLC0415 - with the import below
 
     from PIL import Image  # noqa: PLC0415 - loaded with the first picture
 
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data)), b""
     except Exception as error:  # any plugin may raise anything
         limit = "a picture that Pillow can read"
         raise InvalidOperation(name, limit, f"{header.format} ({error})") from error
@@ -99,9 +106,12 @@ def _acceptable(data: bytes, header: Header, rules: PictureRules, size: Size | N
     )
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, left_out: bytes) -> int:
     try:
-        found = image.getexif().get(_ORIENTATION, 1)
+        exif = image.getexif()
+        if left_out:
+            exif.load(left_out)
+        found = exif.get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF data is no reason to refuse a picture
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1  # noqa: PLR2004 - of eight
@@ -136,14 +146,14 @@ def _target(size: Size, rules: PictureRules, name: str) -> Size:
 def _pixels(
     image: Image.Image, header: Header, turned: int, target: Size, *, exact: bool
 ) -> tuple[Image.Image, list[str]]:
-    from PIL import Image, ImageOps  # noqa: PLC0415 - loaded with the first picture
+    from PIL import Image  # noqa: PLC0415 - loaded with the first picture
 
     changes = []
     before, mode = image.size, image.mode
     if header.format == "JPEG" and not exact:
         # decoding at a half or a quarter is much cheaper; it never goes below the target
         image.draft("RGB", _upright(target, turned))
-    upright = ImageOps.exif_transpose(image) if turned != 1 else image
+    upright = image.transpose(Image.Transpose(_TURNS[turned])) if turned != 1 else image
     if turned != 1:
         changes.append(f"turned upright (EXIF orientation {turned})")
     pixels = _to_rgb(upright)

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from PIL import ImageFile
 
-__all__ = ["CONTENT_TYPES", "EXTENSIONS", "Header", "open_picture", "read_header", "sniff"]
+__all__ = [
+    "CONTENT_TYPES",
+    "EXTENSIONS",
+    "Header",
+    "jpeg_segments",
+    "open_picture",
+    "read_header",
+    "sniff",
+]
 
 EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif"}
 CONTENT_TYPES: Final = {
@@ -72,7 +80,8 @@ def read_header(data: bytes, name: str) -> Header:
     """Read what the header declares, and check that the file is whole.
 
     Raises `InvalidOperation` for an empty file, for what is no picture, for a header that cannot
-    be read and for a file that was cut short. See `_CHECKS` for what is noticed.
+    be read and for a file that was cut short. What is noticed of damage is said with each format
+    below. A GIF, HEIC or AVIF file is recognised and not measured: the service takes none.
     """
     if not data:
         hint = "If it is an open file: was it read before? Seek back to its start."
@@ -80,13 +89,22 @@ def read_header(data: bytes, name: str) -> Header:
     found = sniff(data)
     if not found:
         raise InvalidOperation(name, "a picture", f"a file that begins with {data[:12]!r}")
-    if found not in EXTENSIONS:  # refused by the rules, and there is no reader to measure it
+    if found not in EXTENSIONS:
         return Header(format=found, width=0, height=0, mode="")
-    picture = open_picture(data, found, name)
+    if found == "JPEG":
+        segments = jpeg_segments(data)
+        picture = open_picture(segments.header, found, name)
+        whole = segments.whole
+    else:
+        picture = open_picture(data, found, name)
+        try:
+            whole = _CHECKS[found](data, picture)
+        except (struct.error, TypeError, ValueError, OverflowError):
+            whole = False  # not even what tells the length can be read
     width, height = picture.size
     if width < 1 or height < 1:
         raise InvalidOperation(name, "a picture", f"{width}x{height} pixels")
-    if not _CHECKS[found](data, picture):
+    if not whole:
         hint = "It was cut short or damaged, perhaps by an interrupted copy."
         raise InvalidOperation(name, f"a whole {found} file", f"{len(data)} bytes of it", hint=hint)
     return Header(format=found, width=width, height=height, mode=picture.mode)
@@ -126,30 +144,64 @@ def _reader(picture_format: str) -> type[ImageFile.ImageFile]:
     return readers[picture_format]
 
 
-# --- is the file whole? -------------------------------------------------------------------------
+# --- JPEG ---------------------------------------------------------------------------------------
 
 
-def _jpeg_is_whole(data: bytes, picture: Any) -> bool:
-    """Look for the end marker behind the start of the scan.
+@frozen(kw_only=True)
+class JpegSegments:
+    """A JPEG file in its parts.
 
-    A thumbnail in the header has an end marker of its own, and cameras append things behind the
-    picture's: so the segments are walked to the first scan, in whose data the marker cannot occur
-    by chance. Missing scans of a progressive file that was closed properly are not noticed, nor
-    are damaged pixels.
+    ``header`` is what stands before the data of the first scan, without ``exif``: EXIF and XMP
+    data are broken in many good pictures, and Pillow warns about that when it only measures.
+    ``scans_at`` is where the data of the scan begins. ``whole`` says whether an end marker stands
+    behind that place: the thumbnail in a header has an end marker of its own, cameras append things
+    behind the picture's, and in a scan's data the marker cannot occur by chance. Scans that are
+    missing from a progressive file which was closed properly are not noticed, nor are damaged
+    pixels.
     """
-    del picture
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004
+
+    header: bytes
+    exif: bytes
+    scans_at: int
+    whole: bool
+
+    def without_exif(self, data: bytes) -> bytes:
+        """Return the whole file, of which these are the segments, without ``exif``."""
+        return self.header + data[self.scans_at :]
+
+
+def jpeg_segments(data: bytes) -> JpegSegments:
+    """Walk the segments of a JPEG file up to its first scan. Raises nothing."""
+    at, kept, exif = 2, [data[:2]], b""
+    while at + 4 <= len(data) and data[at] == _MARK:
         marker = data[at + 1]
-        if marker == 0xFF:  # noqa: PLR2004 - fill bytes before a marker
-            at += 1
-        elif marker == 0xDA:  # noqa: PLR2004 - start of scan
-            return data.find(b"\xff\xd9", at) >= 0
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # noqa: PLR2004 - markers without a body
-            at += 2
+        length = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == _START_OF_SCAN:
+            kept.append(data[at : at + length])
+            whole = data.find(_END_OF_IMAGE, at) >= 0
+            end = at + length
+            return JpegSegments(header=b"".join(kept), exif=exif, scans_at=end, whole=whole)
+        if marker == _MARK:  # filling
+            length = 1
+        elif marker in _WITHOUT_BODY:
+            length = 2
+        elif marker == _APP1:
+            body = data[at + 4 : at + length]
+            exif = exif or (body if body.startswith(b"Exif\0\0") else b"")
         else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+            kept.append(data[at : at + length])
+        at += length
+    return JpegSegments(header=b"".join(kept), exif=exif, scans_at=len(data), whole=False)
+
+
+_MARK: Final = 0xFF
+_START_OF_SCAN: Final = 0xDA
+_APP1: Final = 0xE1
+_WITHOUT_BODY: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_END_OF_IMAGE: Final = b"\xff\xd9"
+
+
+# --- are the others whole? ----------------------------------------------------------------------
 
 
 def _png_is_whole(data: bytes, picture: Any) -> bool:
@@ -210,7 +262,6 @@ def _tuple(value: Any) -> tuple[int, ...]:
 
 
 _CHECKS: Final[dict[str, Callable[[bytes, Any], bool]]] = {
-    "JPEG": _jpeg_is_whole,
     "PNG": _png_is_whole,
     "BMP": _bmp_is_whole,
     "WEBP": _webp_is_whole,

@@ -57,7 +57,7 @@ async def load_part(
         done = await _in_thread(work.make, data, limiter)
     part, changes = done
     if changes:
-        emit(on_event, PictureFitted(field=field, changes=changes))
+        emit(on_event, PictureFitted(field=work.name, changes=changes))
     return part  # type: ignore[no-any-return]  # the thread's result is either of two things
 
 

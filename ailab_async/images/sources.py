@@ -101,18 +101,17 @@ def _check_array(array: Any, name: str) -> None:
 
 def is_array(source: Any) -> bool:
     """Whether this is a numpy array, without importing numpy."""
-    return (
-        hasattr(source, "__array_interface__")
-        and hasattr(source, "dtype")
-        and isinstance(getattr(source, "shape", None), tuple)
-    )
+    return _is_a(source, "numpy", "ndarray")
 
 
 def is_image(source: Any) -> bool:
     """Whether this is a Pillow image, without importing Pillow."""
-    return any(
-        kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(source).__mro__
-    )
+    return _is_a(source, "PIL.Image", "Image")
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    # not by attributes: a Pillow image would decode itself when asked for __array_interface__
+    return any(kind.__module__ == module and kind.__name__ == name for kind in type(value).__mro__)
 
 
 def show_source(source: Any) -> str:
@@ -204,16 +203,16 @@ def _read_path(path: str, name: str, most: int) -> bytes:
         with open(path, "rb", buffering=0, opener=_open_at_once) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise InvalidOperation(name, "a file", f"{path} ({_kind(facts.st_mode)})")
+                raise InvalidOperation(name, "a file", f"{_kind(facts.st_mode)} ({path})")
             if facts.st_size > most:
                 raise too_large(name, most, f"{facts.st_size} bytes")
             return _read_rest(file, name, most, [])
     except FileNotFoundError as error:
         raise InvalidOperation(name, "an existing file", path) from error
     except IsADirectoryError as error:
-        raise InvalidOperation(name, "a file", f"{path} (a directory)") from error
+        raise InvalidOperation(name, "a file", f"a directory ({path})") from error
     except OSError as error:
-        why = f"{path} ({error.strerror or error})"
+        why = f"{error.strerror or error} ({path})"
         raise InvalidOperation(name, "a readable file", why) from error
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 import anyio.to_thread
 
-from ..errors import MissingExtra
+from ..errors import InvalidOperation, MissingExtra
 from .queue import TIME_LIMIT, TaskQueue, places
 from .store import FileStore
 
@@ -59,7 +59,14 @@ class LocalEngine:
             keys: the API keys that are accepted; without any, every key is, and none.
             queue_limit: so many tasks may wait for a worker; more are refused with HTTP 503.
             time_limit: seconds that one task may take in a worker.
+
+        Raises:
+            InvalidOperation: a key is empty, or ``keys`` is one text instead of several.
         """
+        if isinstance(keys, str) or not all(keys):
+            # of one text, every letter would be a key
+            hint = "For one key: keys=[key]."
+            raise InvalidOperation("keys", "a list of keys, none empty", "another", hint=hint)
         self._keys = tuple(key.encode() for key in keys)
         self.limiter = anyio.CapacityLimiter(_THREADS)
         self.uploads = asyncio.Semaphore(_UPLOADS)

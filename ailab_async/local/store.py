@@ -41,7 +41,7 @@ class FileStore:
 
     def __init__(self, folder: Path | None, *, limiter: anyio.CapacityLimiter) -> None:
         """``limiter`` bounds the worker threads."""
-        self._given = folder
+        self._given = None if folder is None else Path(folder)
         self._folder: Path | None = None
         self._limiter = limiter
         self._remove: weakref.finalize[[Path], FileStore] | None = None

@@ -11,6 +11,7 @@ is encoded, then ``done``; or ``failed`` with an error code of the service.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -49,7 +50,8 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the engine decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+        with contextlib.suppress(OSError):
+            os.nice(_NICENESS)
     answers = _claim_stdout()
     jobs: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ..errors import MalformedReply
 from ..images import Part, load_part, source_stem
+from ..protocol.redact import clean_text
 from .results import Result
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Operation(ABC, Generic[ResultT_co]):
     credits: ClassVar[Fact[float | None]]
     """What one call costs at the hosted service, where that is known."""
     job_type: ClassVar[str | None] = None
-    """What the query by job id calls it (docs: ai-image/asyn-task-results)."""
+    """What the query by job id calls it (the older page "Querying Async Task Results")."""
     result_type: ClassVar[type[Result]]
     """What `read_result` returns."""
     needs_file: ClassVar[bool] = True
@@ -127,7 +128,8 @@ class Operation(ABC, Generic[ResultT_co]):
         Raises `MalformedReply` for a success without the file that this operation makes.
         """
         if cls.needs_file and not files:
-            message = f"The answer reports success but holds no file (it has {', '.join(raw)})"
+            fields = clean_text(", ".join(raw), 200)
+            message = f"The answer reports success but holds no file (it has {fields})"
             raise MalformedReply(message, http_status=200)
         return cast("ResultT_co", cls.result_type(files=files, raw=raw, stem=stem))
 

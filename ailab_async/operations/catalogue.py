@@ -176,7 +176,10 @@ def _spec(row: dict[str, Any]) -> EndpointSpec:
 
 def _rules(limits: dict[str, Any]) -> PictureRules:
     return PictureRules(
-        formats=tuple(limits["formats"]), max_bytes=limits["max_bytes"], **_sizes(limits)
+        formats=tuple(limits["formats"]),
+        max_bytes=limits["max_bytes"],
+        three_channels=limits.get("three_channels", False),
+        **_sizes(limits),
     )
 
 

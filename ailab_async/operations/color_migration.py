@@ -1,7 +1,8 @@
 """HD colour migration: a picture in other colours, of which the portrait part keeps its own.
 
-Facts: docs: ai-image/effects/image-hd-color-migration/api; the order of the fields and the values
-of ``mode`` as well. The hosted endpoint is retired; the local engine makes the same.
+Facts, the order of the fields and the values of ``mode``: the service's page of
+``/api/image/effects/image-hd-color-migration``, with its notice of retirement, and the RapidAPI
+listing ``hd-colour-migration``. The local engine makes the same.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint"]
 
 _TASK_TYPE: Final = "task_type"
+_LARGE: Final = 2**63
+_SENDABLE: Final = re.compile(r"[^\x00\ud800-\udfff]+")
+_FIELD_NAME: Final = re.compile(r"[\w.\[\]-]+", re.ASCII)
 
 
 def _show_fields(values: tuple[tuple[str, Any], ...]) -> str:
@@ -84,11 +88,12 @@ class Endpoint(Operation[EndpointResult]):
             else:
                 texts[known.name] = _checked_text(known, given[known.name])
         for name, value in unchecked.items():
-            if isinstance(value, str | int | float) and not _not_finite(value):
-                texts[name] = _plain_text(value)
-            else:
+            text = _any(value)
+            if text is None:
                 check_source(value, name)
                 sources[name] = value
+            else:
+                texts[name] = text
         facts = {
             "spec": spec,
             "texts": tuple(texts.items()),
@@ -141,6 +146,10 @@ def _check_names(spec: EndpointSpec, given: dict[str, Any], unchecked: dict[str,
             raise InvalidOperation(name, limit, "unknown", hint=hint)
         if name in unchecked:
             raise InvalidOperation(name, "given once", "a field and in extra as well")
+    for name in unchecked:
+        if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+            limit = "names of letters, digits and _ . - [ ]"
+            raise InvalidOperation("extra", limit, name)
     present = {*given, *unchecked}
     for known in spec.fields:
         if known.required and known.name not in present and known.name != _TASK_TYPE:
@@ -166,16 +175,18 @@ def _checked_text(known: FieldSpec, value: Any) -> str:
 
 
 def _string(value: Any) -> str | None:
-    return str(value) if isinstance(value, str) and value else None
+    return str(value) if isinstance(value, str) and _SENDABLE.fullmatch(value) else None
 
 
 def _integer(value: Any) -> str | None:
-    return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(int(value)) if whole and abs(value) < _LARGE else None
 
 
 def _float(value: Any) -> str | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return decimal_text(value) if number and not _not_finite(value) else None
+    if isinstance(value, float):
+        return decimal_text(value) if math.isfinite(value) else None
+    return _integer(value)
 
 
 def _boolean(value: Any) -> str | None:
@@ -187,7 +198,7 @@ def _json(value: Any) -> str | None:
     try:
         if isinstance(value, str):
             json.loads(value)
-            return value
+            return _string(value)
         if isinstance(value, list | tuple | dict):
             return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
@@ -196,27 +207,16 @@ def _json(value: Any) -> str | None:
 
 
 def _any(value: Any) -> str | None:
-    scalar = isinstance(value, str | int | float) and not _not_finite(value)
-    return _plain_text(value) or None if scalar else None
+    if isinstance(value, bool):
+        return _boolean(value)
+    return _string(value) if isinstance(value, str) else _float(value)
 
 
 _WRITERS: Final[dict[str, tuple[str, Callable[[Any], str | None]]]] = {
-    "string": ("a text that is not empty", _string),
+    "string": ("a text, not empty, of valid characters", _string),
     "integer": ("a whole number", _integer),
     "float": ("a finite number", _float),
     "boolean": ("True or False", _boolean),
     "json": ("JSON: a list, a dict, or a text that holds one", _json),
     "any": ("a text, a number or a boolean", _any),
 }
-
-
-def _plain_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return str(value)
-    return str(int(value)) if isinstance(value, int) else decimal_text(value)
-
-
-def _not_finite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

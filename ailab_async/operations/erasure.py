@@ -1,14 +1,14 @@
 """Image erasure: what a mask covers is taken out of a picture.
 
-Facts: docs: ai-image/editing/image-erase/api. The hosted endpoint is retired; the local engine
-makes the same.
+Facts: the page "Image Erasure - API", with its notice of retirement. The local engine makes the
+same.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..images import PictureRules, show_source, source_key
 from .base import Fact, FormItem, Operation
@@ -26,14 +26,17 @@ RULES: Final = PictureRules(
     formats=("JPEG", "PNG", "BMP", "WEBP"), max_bytes=3 * 2**20, smaller_than=(4096, 4096)
 )
 
+MASK_RULES: Final = evolve(RULES, three_channels=True)
+"""A mask in the alpha channel would not be seen as one, and the whole picture be paid for."""
+
 
 @frozen
 class ImageErasure(Operation[ErasureResult]):
     """Take out of ``image`` what is white in ``mask``, and fill the place from around it.
 
-    Both are JPEG, PNG, BMP or WEBP, up to 3 MB, smaller than 4096x4096, and of one size. The page
-    does not say which colour erases; white is the rule of every similar service. Upstream asks
-    for at most a quarter of the area.
+    Both are JPEG, PNG, BMP or WEBP, up to 3 MB, smaller than 4096x4096, and of one size; the mask
+    is RGB. The page does not say which colour erases; white is the rule of every similar service.
+    Upstream asks for at most a quarter of the area.
     """
 
     name = Fact("image-erase")
@@ -47,7 +50,7 @@ class ImageErasure(Operation[ErasureResult]):
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return ``image`` and ``user_mask``."""
-        return {"image": (self.image, RULES), "user_mask": (self.mask, RULES)}
+        return {"image": (self.image, RULES), "user_mask": (self.mask, MASK_RULES)}
 
     def check(self, parts: Mapping[str, Part]) -> None:
         """Raise `InvalidOperation` for a mask of another size."""

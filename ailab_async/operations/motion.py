@@ -1,7 +1,7 @@
 """Image micro motion: a video in which the sky or the hair of a picture moves.
 
-Facts: docs: ai-image/effects/image-fine-tuning/api. The hosted endpoint is retired; the local
-engine makes the same.
+Facts: the page "Image Micro Motion - API", with its notice of retirement. Upstream explains the
+bits. The local engine makes the same.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class ResultFile:
 
     ``path`` says where it stood in the answer (``"data.image_list[0]"``), ``name`` what it is
     called without an extension (``"harbour-1"``), ``expires_at`` when it is gone from the service:
-    24 hours after it was first seen (docs: every page with a result address). A file that was
-    pickled is a value without a client: its fields can be read, the file no more.
+    24 hours after it was first seen (every page with a result address). A file that was pickled or
+    copied is a value without a client: its fields can be read, the file no more.
     """
 
     path: str
@@ -104,7 +104,7 @@ class Result:
     """
 
     files: tuple[ResultFile, ...]
-    raw: Mapping[str, Any] = field(repr=False)
+    raw: Mapping[str, Any] = field(repr=False, hash=False)
     stem: str
 
     async def save(self, folder: os.PathLike[str] | str, *, overwrite: bool = False) -> list[Path]:

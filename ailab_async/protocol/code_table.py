@@ -2,7 +2,7 @@
 
 A row is the code, its HTTP status, the status before 2026-01-08 (``None``: the code is newer),
 the class that we give it, and a note where there is one. Codes and statuses:
-docs: ai-common/response-description (old and new generation).
+the page "Public Response Fields and Error Codes", before and after that day.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An HTTP answer in, a `Reply` out, or the error that the service meant.
 
-Three generations of the envelope are live at once (docs: ai-common/response-description; recorded
-answers of all three), so every field is optional:
+Three generations of the envelope are live at once (the page "Public Response Fields and Error
+Codes", old and new; recorded answers), so every field is optional:
 
 ====================================  ======  ======  ======
 field                                 oldest  middle  newest
@@ -65,7 +65,7 @@ ERRORS: Final[Mapping[CodeClass, type[ServiceError]]] = {
 }
 
 RETIRED_CODE: Final = "ERROR_AI_NOT_EXISTS"
-"""What a retired endpoint answers, with a 404 (docs: ai-common/response-description)."""
+"""What a retired endpoint answers, with a 404."""
 
 _OK: Final = 200
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)

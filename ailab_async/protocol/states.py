@@ -3,10 +3,10 @@
 **The table.** Two kinds of query are live. By ``task_id`` the state is a number at the top,
 ``task_status`` (docs: ai-common/async-task-results/api): 0 queued, 1 processing, 2 success. No
 number for failure is documented; 3 is what some clients take for one. By ``job_id`` it is a word
-in ``data.status`` (docs: ai-image/asyn-task-results), and a failure arrives with HTTP 200 and
-``error_code`` 0. The RapidAPI listing of HD colour migration shows both in one body. `STATES` has
-one row for each value; it is looked up by value alone, because either field was seen with
-numbers written as digits, and a service that mixes two generations may mix their values.
+in ``data.status`` (the older page "Querying Async Task Results"), and a failure arrives with HTTP
+200 and ``error_code`` 0. The RapidAPI listing of HD colour migration shows both in one body.
+`STATES` has one row for each value. It is looked up by value alone, digits or number: a service
+that mixes two generations of fields may mix their values too.
 
 **Values the table does not have.** A negative number, or a word that ends in ``FAILED`` or
 ``CANCELED``, is a failure. Any other is waited out: it is reported as not known, and the caller's
@@ -79,57 +79,34 @@ class TaskState(StrEnum):
         return self in {TaskState.SUCCEEDED, TaskState.FAILED}
 
 
-@frozen(kw_only=True)
+@frozen
 class StateRow:
     """One row of the table: a value of the service, the state it means, and who says so."""
 
     word: str
     state: TaskState
-    failure: type[TaskFailed] | None = None
     source: str
+    failure: type[TaskFailed] | None = None
 
 
 _BY_TASK: Final = "docs: ai-common/async-task-results/api"
-_BY_JOB: Final = "docs: ai-image/asyn-task-results"
-_UPSTREAM: Final = "upstream: GetAsyncJobResult"
+_BY_JOB: Final = "the older page, by job id"
 
 STATES: Final[Mapping[str, StateRow]] = MappingProxyType(
     {
         row.word: row
         for row in (
-            StateRow(word="0", state=TaskState.QUEUED, source=_BY_TASK),
-            StateRow(word="1", state=TaskState.PROCESSING, source=_BY_TASK),
-            StateRow(word="2", state=TaskState.SUCCEEDED, source=_BY_TASK),
-            StateRow(
-                word="3", state=TaskState.FAILED, failure=TaskFailed, source="guess of some clients"
-            ),
-            StateRow(word="QUEUING", state=TaskState.QUEUED, source=_BY_JOB),
-            StateRow(word="PROCESSING", state=TaskState.PROCESSING, source=_BY_JOB),
-            StateRow(word="PROCESS_SUCCESS", state=TaskState.SUCCEEDED, source=_BY_JOB),
-            StateRow(
-                word="PROCESS_FAILED",
-                state=TaskState.FAILED,
-                failure=ProcessFailed,
-                source=_BY_JOB,
-            ),
-            StateRow(
-                word="TIMEOUT_FAILED",
-                state=TaskState.FAILED,
-                failure=TimeoutFailed,
-                source=_BY_JOB,
-            ),
-            StateRow(
-                word="LIMIT_RETRY_FAILED",
-                state=TaskState.FAILED,
-                failure=LimitRetryFailed,
-                source=_BY_JOB,
-            ),
-            StateRow(
-                word="JOB_CANCELED",
-                state=TaskState.FAILED,
-                failure=TaskCanceled,
-                source=_UPSTREAM,
-            ),
+            StateRow("0", TaskState.QUEUED, _BY_TASK),
+            StateRow("1", TaskState.PROCESSING, _BY_TASK),
+            StateRow("2", TaskState.SUCCEEDED, _BY_TASK),
+            StateRow("3", TaskState.FAILED, "a guess of some clients", TaskFailed),
+            StateRow("QUEUING", TaskState.QUEUED, _BY_JOB),
+            StateRow("PROCESSING", TaskState.PROCESSING, _BY_JOB),
+            StateRow("PROCESS_SUCCESS", TaskState.SUCCEEDED, _BY_JOB),
+            StateRow("PROCESS_FAILED", TaskState.FAILED, _BY_JOB, ProcessFailed),
+            StateRow("TIMEOUT_FAILED", TaskState.FAILED, _BY_JOB, TimeoutFailed),
+            StateRow("LIMIT_RETRY_FAILED", TaskState.FAILED, _BY_JOB, LimitRetryFailed),
+            StateRow("JOB_CANCELED", TaskState.FAILED, "the upstream service", TaskCanceled),
         )
     }
 )
@@ -266,12 +243,8 @@ VERDICTS_BY_CODE: Final[Mapping[str, LookVerdict]] = MappingProxyType(
         "ERROR_TASK_REVOCATION_FAILED": LookVerdict.TROUBLE,
         # load is being shed, though its name begins like the doubtful ones
         "AI_SERVICE_FLOW_RESTRICTION": LookVerdict.TROUBLE,
-        # the step behind the service failed: the task's, or the one that answers this look
+        # a step failed: the task's, or the one that should answer this look
         "PROCESSING_FAILURE": LookVerdict.DOUBTFUL,
-        "AI_SERVICE_ERROR": LookVerdict.DOUBTFUL,
-        "AI_SERVICE_TIMEOUT": LookVerdict.DOUBTFUL,
-        "AI_SERVICE_UNAUTHORIZED": LookVerdict.DOUBTFUL,
-        "AI_SERVICE_NOT_FOUND": LookVerdict.DOUBTFUL,
     }
 )
 """Codes whose meaning on a look does not follow from their class."""
@@ -296,18 +269,16 @@ def judge_look(error: ServiceError) -> LookVerdict:
     """Say what an error answer to a look means for the task. Raises nothing.
 
     A refused key, an empty account or a full quota is trouble of the look: the task goes on at
-    the service, and a client with another key gets it. A 404 or 410 without a code is taken for
+    the service, and a client with another key gets it. A code that begins with ``AI_SERVICE_`` may
+    be the task's own failure or the look's. A 404 or 410 without a code is taken for
     an unknown or expired id, but for the gateway's "Endpoint '…' does not exist" (recorded),
     which is about the address.
     """
-    if isinstance(error, InputRejected):
-        # also the AI_SERVICE_INTERNAL_ERROR that is about the file's name
-        return VERDICTS_BY_CODE.get(error.code, LookVerdict.FINAL_FAILURE)
     verdict = VERDICTS_BY_CODE.get(error.code)
     if verdict is not None:
         return verdict
-    if error.code.startswith("AI_SERVICE_"):
-        return LookVerdict.DOUBTFUL
+    if error.code.startswith("AI_SERVICE_") and not isinstance(error, InputRejected):
+        return LookVerdict.DOUBTFUL  # InputRejected: the one that is about the file's name
     if not error.code:
         if isinstance(error, NotFound) and not isinstance(error, EndpointRetired):
             wrong_address = error.message.startswith("Endpoint ")

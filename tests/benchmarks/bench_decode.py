@@ -39,7 +39,9 @@ def answer(files: int) -> bytes:
 def main() -> None:
     """Print one line for each size of answer."""
     headers = {"content-type": "application/json"}
-    print(f"{'answer':>18} {'bytes':>6} {'json.loads':>11} {'decode':>8} {'+ state':>8} {'+ walk':>8}")
+    print(
+        f"{'answer':>18} {'bytes':>6} {'json.loads':>11} {'decode':>8} {'+ state':>8} {'+ walk':>8}"
+    )
     for files, name in ((0, "still processing"), (1, "one result"), (8, "eight results")):
         body = answer(files)
         raw = decode(200, headers, body).raw

@@ -55,7 +55,7 @@ def test_every_mode_makes_its_number_of_files(ailab, photo):
         "out/a-2.png",
         "out/a-3.png",
     ]
-    said = ailab("color", name, "--template", "#056A6B,c0392b", "--out", "t", "--degree", "1")
+    said = ailab("color", name, "--template", "#056A6B, c0392b", "--out", "t", "--degree", "1")
     assert said.lines == ["t/a-1.png"]
     said = ailab("color", name, "--ref", photo("other.jpg", 80, 80), "--out", "r")
     assert said.lines == ["r/a-1.png"]
@@ -239,6 +239,16 @@ def test_no_photo_and_no_command_are_wrong_usage(ailab):
         said = ailab(*words)
         assert said.code == 2
         assert one_line(said.err).startswith("ailab")
+
+
+@pytest.mark.parametrize("words", [[], ["--service", "direct"]])
+def test_a_key_that_cannot_be_one_is_refused_and_not_shown(ailab, photo, monkeypatch, words):
+    monkeypatch.setenv("AILAB_API_KEY", "two words")
+    said = ailab("color", photo("a.jpg"), *words)
+    assert said.code == 2
+    assert "key" in one_line(said.err)
+    assert "two words" not in said.err
+    assert not Path("out").exists()
 
 
 # --- the folder and the names in it -------------------------------------------------------------

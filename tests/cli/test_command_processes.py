@@ -124,6 +124,7 @@ def test_a_terminal_gets_a_progress_display_and_plain_names(photo, tmp_path):
     assert process.wait(timeout=30) == 1
     text = seen.decode()
     assert "2/2" in text
+    assert "colouring [red]dunes.jpg and 1 more" in text
     assert "out/[red]dunes-1.jpg" in text
     assert "out/lake-1.jpg" in text
     assert "\x1b]0;x" not in text
@@ -216,7 +217,13 @@ def test_serve_says_in_one_line_what_is_wrong(tmp_path):
     code, out, err = run("serve", "--port", "0", "--data", "file/data")
     assert (code, out) == (5, "")
     assert err.count("\n") == 1
-    for words in (["--port", "70000"], ["--port", "x"], ["--workers", "0"], ["--host", "no such"]):
+    for words in (
+        ["--port", "70000"],
+        ["--port", "x"],
+        ["--workers", "0"],
+        ["--host", "no such"],
+        ["--key", ""],
+    ):
         code, _, err = run("serve", "--port", "0", *words)
         assert code in {2, 4}
         assert err.count("\n") == 1

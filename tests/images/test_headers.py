@@ -44,8 +44,8 @@ def test_format_size_and_mode_are_read(name):
     ],
 )
 def test_modes_are_told_apart(format_, mode):
-    data = encoded(Image.new(mode, (70, 60)), format_)
-    assert read_header(data, "image").mode == mode
+    image = noise(70, 60, mode) if mode == "P" else Image.new(mode, (70, 60))
+    assert read_header(encoded(image, format_), "image").mode == mode
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,9 @@ def bomb(width, height) -> bytes:
     """Return a PNG that declares more pixels than it has."""
 
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(bytes(100)))
@@ -189,10 +191,12 @@ def test_no_damage_raises_anything_else(name, data):
     try:
         header = read_header(bytes(whole[:end]), "image")
     except InvalidOperation as error:
-        assert error.field == "image"
-        str(error).encode()
+        refusal = error
     else:
         assert header.width >= 0
+        return
+    assert refusal.field == "image"
+    str(refusal).encode()
 
 
 @given(st.sampled_from(FORMATS), st.binary(max_size=200))
@@ -213,7 +217,7 @@ def test_neither_pillow_nor_numpy_is_loaded_before_the_first_picture():
 
 
 def test_pillow_is_left_as_it_was():
-    before = (Image.MAX_IMAGE_PIXELS, dict(Image.OPEN))
+    most, readers = Image.MAX_IMAGE_PIXELS, dict(Image.OPEN)
     read_header(bomb(9999, 9999), "image")
-    assert Image.MAX_IMAGE_PIXELS == before[0]
-    assert before[1].items() <= Image.OPEN.items()
+    assert most == Image.MAX_IMAGE_PIXELS
+    assert all(Image.OPEN[name] == reader for name, reader in readers.items())

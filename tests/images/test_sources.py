@@ -106,6 +106,24 @@ async def test_every_source_gives_the_same_part(name, tmp_path):
     assert (part.format, part.size, part.mode) == ("PNG", (90, 70), "RGB")
 
 
+async def test_a_lazy_image_is_decoded_in_the_worker_thread(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(RED)
+    threads = []
+
+    class Watched(Image.Image):
+        def load(self):
+            threads.append(threading.get_ident())
+            return super().load()
+
+    with Image.open(path) as image:
+        watched = Watched()
+        watched.__dict__.update(image.convert("RGB").__dict__)
+        await load_part(watched, ANY, field="image")
+    assert threads
+    assert threading.get_ident() not in threads
+
+
 async def test_bytes_are_not_copied():
     assert (await load_part(RED, ANY, field="image")).data is RED
 
@@ -184,7 +202,10 @@ async def test_what_can_be_no_picture_is_refused(source):
 
 async def test_missing_files_directories_and_devices_are_refused_by_name(tmp_path):
     missing = await refusal_of(tmp_path / "missing.png")
-    assert (missing.limit, missing.value) == ("an existing file", str(tmp_path / "missing.png")[:80])
+    assert (missing.limit, missing.value) == (
+        "an existing file",
+        str(tmp_path / "missing.png")[:80],
+    )
     assert "directory" in (await refusal_of(tmp_path)).value
     assert "device" in (await refusal_of("/dev/zero")).value
     assert (await refusal_of(tmp_path / ("a" * 300))).limit == "a readable file"
@@ -193,7 +214,7 @@ async def test_missing_files_directories_and_devices_are_refused_by_name(tmp_pat
 @pytest.mark.timeout(10)
 async def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path):
     os.mkfifo(tmp_path / "p.png")
-    assert "(a pipe)" in (await refusal_of(tmp_path / "p.png")).value
+    assert "a pipe (" in (await refusal_of(tmp_path / "p.png")).value
 
 
 async def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
@@ -217,11 +238,11 @@ async def test_closed_files_and_text_files_are_refused(tmp_path):
         assert "'rb'" in (await refusal_of(file)).hint
 
     class Text:
-        def read(self, size=-1):
+        def read(self, _=-1):
             return "text"
 
     class AsyncText:
-        async def read(self, size=-1):
+        async def read(self, _=-1):
             return "text"
 
     for source in (Text(), AsyncText()):
@@ -294,7 +315,7 @@ async def test_a_cancelled_load_ends_at_once_though_its_file_hangs():
     entered, release = threading.Event(), threading.Event()
 
     class Hanging:
-        def read(self, size=-1):
+        def read(self, _=-1):
             entered.set()
             release.wait(10)
             return b""

@@ -62,7 +62,7 @@ def test_another_colour_space_sees_four_hues_too(coffee):
 
 
 def test_each_degree_changes_more_than_the_one_below(photo):
-    series = [auto(photo, 3, degree) for degree in (0, 0.2, 0.4, 0.7, 1)]
+    series = [auto(photo, 2, degree) for degree in (0, 0.2, 0.4, 0.7, 1)]
     for results in zip(*series, strict=True):
         change = [difference(photo, result).mean() for result in results]
         assert change[0] == 0
@@ -78,7 +78,7 @@ def test_lightness_and_detail_stay(photo, degree):
 
 @pytest.mark.parametrize("degree", [0.4, 1.0])
 def test_a_grey_picture_is_tinted_to_as_many_hues(dusk, degree):
-    grey = np.repeat(dusk.mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
+    grey = np.repeat(dusk[::2, ::2].mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
     results = auto(grey, 4, degree)
     assert gaps([hue(result) for result in results])[0] > 45
     for result in results:
@@ -87,7 +87,7 @@ def test_a_grey_picture_is_tinted_to_as_many_hues(dusk, degree):
 
 
 def test_tint_grows_with_degree(coffee):
-    grey = np.repeat(coffee.mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
+    grey = np.repeat(coffee[::2, ::2].mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
     change = [difference(grey, *auto(grey, 1, degree)).mean() for degree in (0, 0.3, 0.6, 1)]
     assert (np.diff(change) > 1).all()
 

@@ -73,12 +73,24 @@ def test_a_picture_on_its_side_comes_out_upright():
     assert (image == np.rot90(RAMP, -1)).all()
 
 
+def profile(*, swapped):
+    """An ICC profile: sRGB, or one of another name whose red is sRGB's green and the reverse."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if swapped:
+        data = data.replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
+        data = data.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    return data
+
+
 def test_a_colour_profile_is_applied():
-    lab_like = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    plain = decode(saved(Image.fromarray(RAMP), "PNG", icc_profile=lab_like))
-    assert (plain == RAMP).all()
-    broken = decode(saved(Image.fromarray(RAMP), "PNG", icc_profile=b"no profile"))
-    assert (broken == RAMP).all()
+    red = Image.new("RGB", (8, 8), (250, 20, 20))
+    image = decode(saved(red, "JPEG", icc_profile=profile(swapped=True)))
+    assert abs(image - np.array([20, 250, 20])).max() < 8
+
+
+@pytest.mark.parametrize("data", [profile(swapped=False), b"no profile"])
+def test_a_profile_that_says_nothing_new_changes_nothing(data):
+    assert (decode(saved(Image.fromarray(RAMP), "PNG", icc_profile=data)) == RAMP).all()
 
 
 def test_a_reference_may_be_decoded_smaller():
@@ -120,6 +132,15 @@ def test_a_damaged_file_is_a_picture_or_refused(spots):
         return
     assert image.dtype == np.uint8
     assert image.shape[2] == 3
+
+
+def test_large_pictures_are_decoded_in_silence(monkeypatch):
+    """Pillow warns above its limit and refuses above twice that; warnings fail these tests."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
+    assert decode(JPEG).shape == (400, 600, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    with pytest.raises(UndecodableImage):
+        decode(JPEG)
 
 
 def test_pillows_limit_on_pixels_is_left_alone():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ailab_async.errors import InvalidOperation
+from ailab_async.local import LocalEngine
 from ailab_async.local.answers import Code
 from ailab_async.protocol.codes import CODES
 from ailab_async.protocol.services import DIRECT_PATHS
@@ -303,8 +305,23 @@ async def test_a_body_that_is_too_large_is_never_read_whole(talk):
     answer = await talk.http.post(SUBMIT, content=endless(), headers=headers)
     assert_envelope(answer, 413, "ERROR_REQUEST_BODY_TOO_LARGE")
     assert handed_out < 10 * 2**20
-    declared = await talk.http.post(SUBMIT, content=bytes(9 * 2**20), headers=headers)
-    assert_envelope(declared, 413, "ERROR_REQUEST_BODY_TOO_LARGE")
+
+
+async def test_a_body_that_is_declared_too_large_is_not_read_at_all(talk):
+    asked = False
+
+    async def body():
+        nonlocal asked
+        asked = True
+        yield b""
+
+    headers = {
+        "content-type": "multipart/form-data; boundary=x",
+        "content-length": str(9 * 2**20),
+    }
+    answer = await talk.http.post(SUBMIT, content=body(), headers=headers)
+    assert_envelope(answer, 413, "ERROR_REQUEST_BODY_TOO_LARGE")
+    assert not asked
 
 
 async def test_a_body_of_memoryviews_is_read(talk, picture):
@@ -349,6 +366,13 @@ async def test_with_keys_no_other_is_accepted(talk_to, picture, key):
             assert_envelope(answer, 401, "ERROR_USER_NOT_EXISTS")
         answer = await talk.post(picture(), headers=headers)
         assert_envelope(answer, 401, "ERROR_USER_NOT_EXISTS")
+
+
+@pytest.mark.parametrize("keys", ["secret", [""], ["good", ""]])
+def test_what_can_be_no_list_of_keys_is_refused(keys):
+    with pytest.raises(InvalidOperation, match="keys") as caught:
+        LocalEngine(keys=keys)
+    assert "secret" not in str(caught.value)
 
 
 async def test_each_key_is_accepted_and_files_need_none(talk_to):

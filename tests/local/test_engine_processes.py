@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import blockbuster
 import httpx
 import pytest
 import uvicorn
@@ -131,14 +130,6 @@ async def test_a_worker_is_deaf_to_ctrl_c(talk):
 
 
 # --- the event loop stays free ------------------------------------------------------------------
-
-
-async def test_nothing_blocks_the_event_loop(talk_to):
-    with blockbuster.blockbuster_ctx("ailab_async"):
-        async with talk_to() as talk:
-            task_id = await talk.submit(make_picture(400, 300), color_count="2")
-            assert len(await talk.pictures(task_id)) == 2
-            await talk.engine.queue.sweep()
 
 
 async def test_the_loop_turns_while_twelve_megapixels_are_recoloured(talk):

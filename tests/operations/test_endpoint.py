@@ -190,7 +190,11 @@ def test_one_of_a_group_must_be_given():
             {"lip_color_infos": '[{"rgba": {}}]'},
         ),
         ("smart-skin-advanced", {"image": "a", "smart_skin": "1"}, {"smart_skin": "1"}),
-        ("face-attribute-editing", {"image": "a", "action_type": "x", "target": 5}, {"target": "5"}),
+        (
+            "face-attribute-editing",
+            {"image": "a", "action_type": "x", "target": 5},
+            {"target": "5"},
+        ),
     ],
 )
 def test_each_type_is_written_as_the_service_reads_it(name, fields, sent):
@@ -213,6 +217,10 @@ def test_booleans_are_words():
         ("image-cropping", "width", True),
         ("face-filter", "resource_type", 1),
         ("face-filter", "resource_type", ""),
+        ("face-filter", "resource_type", "\ud800"),
+        ("face-filter", "resource_type", "a\0b"),
+        ("face-filter", "strength", 10**400),
+        ("image-cropping", "width", 2**63),
         ("face-filter", "strength", float("nan")),
         ("face-filter", "strength", float("inf")),
         ("face-filter", "strength", True),
@@ -258,6 +266,8 @@ def test_extra_is_sent_unchecked_at_the_end():
     assert refused("ai-bald", image="a", extra={"image": "b"}).limit == "given once"
     assert refused("ai-bald", image="a", extra={"x": float("nan")}).field == "x"
     assert refused("ai-bald", image="a", extra={"x": None}).field == "x"
+    for name in ("", 5, "a b", 'a"', "a\r\nb", "ä"):
+        assert refused("ai-bald", image="a", extra={name: "x"}).field == "extra"
 
 
 # --- pictures
@@ -268,8 +278,8 @@ async def test_pictures_are_held_to_the_limits_of_the_endpoint():
         await load_parts(Endpoint("remove-objects", image=picture(4096, 10), mask=picture()))
     with pytest.raises(InvalidOperation, match="must be a JPEG file, not PNG"):
         await load_parts(Endpoint("skin-analysis", image=picture()))
+    pictures = {"image_target": picture(150, 150), "image_template": picture(200, 200)}
     with pytest.raises(InvalidOperation, match="image_template: must be larger than 200x200"):
-        pictures = {"image_target": picture(150, 150), "image_template": picture(200, 200)}
         await load_parts(Endpoint("face-fusion", **pictures))
 
 

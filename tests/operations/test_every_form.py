@@ -50,9 +50,12 @@ def form_or_refusal(make) -> dict[str, str] | None:
     try:
         operation = make()
     except InvalidOperation as error:
-        assert error.field
-        assert error.limit
-        str(error).encode(errors="surrogatepass")
+        refusal = error
+        operation = None
+    if operation is None:
+        assert refusal.field
+        assert refusal.limit
+        str(refusal).encode(errors="surrogatepass")
         return None
     parts = {name: part(name) for name in operation.pictures()}
     for task_type in (True, False):

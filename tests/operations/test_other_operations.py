@@ -50,8 +50,16 @@ async def test_what_is_wrong_with_the_mask_is_said_by_our_name_for_it():
 
 async def test_erasure_takes_small_pictures_but_none_of_4096():
     assert await load_parts(ImageErasure(picture(1, 1), picture(1, 1)))
-    assert await load_parts(ImageErasure(picture(4095, 1), picture(4095, 1, mode="L")))
+    assert await load_parts(ImageErasure(picture(4095, 1), picture(4095, 1)))
     assert "4096x1" in (await refusal_of(ImageErasure(picture(4096, 1), picture(4096, 1)))).value
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+async def test_a_mask_is_rgb_or_made_so(mode):
+    operation = ImageErasure(picture(), picture(mode=mode))
+    error = await refusal_of(operation)
+    assert (error.field, error.value) == ("mask", f"mode {mode}")
+    assert (await load_parts(operation, fit=True))["user_mask"].mode == "RGB"
 
 
 async def test_a_fitted_mask_gets_the_size_of_its_fitted_picture():
@@ -59,7 +67,7 @@ async def test_a_fitted_mask_gets_the_size_of_its_fitted_picture():
     operation = ImageErasure(picture(5000, 2500), picture(1000, 500, mode="L"))
     parts = await load_parts(operation, fit=True, on_event=events.append)
     assert parts["image"].size == parts["user_mask"].size == (4095, 2047)
-    assert [event.field for event in events] == ["image", "user_mask"]
+    assert [event.field for event in events] == ["image", "mask"]
     assert parts["user_mask"].format == "PNG"
 
 
@@ -122,7 +130,9 @@ async def test_the_limits_of_cartoons_are_inclusive():
     for size in ((256, 256), (5760, 3240)):
         assert await load_parts(CartoonGenerator(picture(*size), 0))
     for size in ((255, 256), (256, 255), (5761, 3240), (5760, 3241)):
-        assert (await refusal_of(CartoonGenerator(picture(*size), 0))).value == "{}x{}".format(*size)
+        assert (await refusal_of(CartoonGenerator(picture(*size), 0))).value == "{}x{}".format(
+            *size
+        )
     assert CartoonGenerator.credits == 10
     assert CartoonGenerator.job_type == "GENERATE_CARTOONIZED_IMAGE"
     assert CartoonGenerator.is_async is True

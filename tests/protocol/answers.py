@@ -32,7 +32,7 @@ TASK = (
     b'"task_type":"async"}'
 )
 
-GATEWAY = b"{\"message\":\"Endpoint '/common/query-async-task-result' does not exist\"}"
+GATEWAY = b'{"message":"Endpoint \'/common/query-async-task-result\' does not exist"}'
 
 GATEWAY_NOT_SUBSCRIBED = b'{"message":"You are not subscribed to this API."}'
 

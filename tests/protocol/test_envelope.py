@@ -115,7 +115,11 @@ def test_the_message_is_the_first_that_is_not_empty(body, message):
         (403, answers.GATEWAY_NOT_SUBSCRIBED, AuthenticationError),
         (429, answers.GATEWAY_QUOTA, QuotaExceeded),
         (429, b'{"message":"Too many requests"}', Throttled),
-        (429, b'{"message":"You have exceeded the rate limit per minute for your plan"}', Throttled),
+        (
+            429,
+            b'{"message":"You have exceeded the rate limit per minute for your plan"}',
+            Throttled,
+        ),
         (429, b"{}", Throttled),
         (404, answers.GATEWAY, NotFound),
     ],
@@ -310,4 +314,6 @@ def test_errors_survive_pickling():
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert (again.__dict__, str(again)) == (error.__dict__, str(error))
-    assert pickle.loads(pickle.dumps(decode(200, {}, answers.TASK))) == decode(200, {}, answers.TASK)
+    assert pickle.loads(pickle.dumps(decode(200, {}, answers.TASK))) == decode(
+        200, {}, answers.TASK
+    )

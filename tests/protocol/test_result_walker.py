@@ -76,8 +76,14 @@ def test_cutouts_come_with_all_their_parts():
         (lambda text: {"result_image": text}, "result_image"),
         (lambda text: {"result": text}, "result"),
         (lambda text: {"result": {"image": text}}, "result.image"),
-        (lambda text: {"result": {"left_face_maps": {"red_area": text}}}, "result.left_face_maps.red_area"),
-        (lambda text: {"left_side_result": json.dumps({"maps": {"a": text}})}, "left_side_result.maps.a"),
+        (
+            lambda text: {"result": {"left_face_maps": {"red_area": text}}},
+            "result.left_face_maps.red_area",
+        ),
+        (
+            lambda text: {"left_side_result": json.dumps({"maps": {"a": text}})},
+            "left_side_result.maps.a",
+        ),
     ],
 )
 def test_base64_is_found_wherever_it_stands(content, shape, path):

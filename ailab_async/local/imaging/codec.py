@@ -24,7 +24,7 @@ _JPEG_QUALITY = 93
 _PNG_LEVEL = 3
 
 
-class UndecodableImage(ValueError):  # noqa: N818 - says what is wrong with the input
+class UndecodableImage(ValueError):
     """The bytes are no picture, or only a part of one."""
 
 

@@ -89,10 +89,9 @@ def looks_like_skin(image: Rgb) -> NDArray[np.bool_]:
 def _detect(
     name: str, grey: NDArray[np.uint8], step: float, votes: int, smallest: int
 ) -> list[Box]:
-    cascade: cv2.CascadeClassifier | None = getattr(_cascades, name, None)
-    if cascade is None:
-        cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
-        setattr(_cascades, name, cascade)
+    if not hasattr(_cascades, name):
+        setattr(_cascades, name, cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name)))
+    cascade: cv2.CascadeClassifier = getattr(_cascades, name)
     boxes = cascade.detectMultiScale(
         grey, scaleFactor=step, minNeighbors=votes, minSize=(smallest, smallest)
     )

@@ -66,8 +66,7 @@ class Cover:
         left, right, t = _neighbours(columns, low_width, width)
 
         def stretch(low: Floats) -> Floats:
-            wide: Floats = low[:, left] * (1 - t) + low[:, right] * t
-            return wide
+            return np.asarray(low[:, left] * (1 - t) + low[:, right] * t, np.float32)
 
         return cls(rows, columns, stretch(mask.slope), stretch(mask.offset), height)
 
@@ -85,7 +84,7 @@ class Cover:
         weight = self.slope[upper] * (1 - t) + self.slope[lower] * t
         weight *= _grey(old)
         weight += self.offset[upper] * (1 - t) + self.offset[lower] * t
-        weight = _stretch(weight)[..., None]
+        weight = _stretch(np.asarray(weight, np.float32))[..., None]
         mixed = new + (old - new.astype(np.float32)) * weight
         target[rows, self.columns] = (mixed + np.float32(0.5)).astype(np.uint8)
 

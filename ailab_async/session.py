@@ -1,0 +1,265 @@
+"""A started client: what it holds, where it may be used, and how a handle comes to be.
+
+The client opens one when it is first used and closes it with itself. It belongs to one event loop
+and one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import anyio
+from attrs import field, frozen
+
+from .errors import AILabError, ClientMisused, InvalidOperation, OutcomeUnknown
+from .events import EventHook, TaskOrphaned, TaskSettled, emit, listening, logger
+from .files import Files
+from .operations import (
+    CartoonGenerator,
+    Endpoint,
+    HDColorMigration,
+    ImageErasure,
+    MicroMotion,
+    Operation,
+    Result,
+)
+from .poller import Poller, PollPolicy, Watch
+from .protocol.results import has_result
+from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Route, Service
+from .task import Task, TaskRecord
+from .transport import Engine, Timeouts, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .protocol.envelope import Reply
+    from .retry import RetryPolicy
+
+__all__ = ["Session", "Settings", "kind_of"]
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+THREADS: Final = 4
+"""Worker threads for pictures and files: a limit of our own, because anyio's is shared with
+everybody else in the process."""
+
+KINDS: Final[dict[str, type[Operation[Any]]]] = {
+    kind.name: kind for kind in (HDColorMigration, ImageErasure, MicroMotion, CartoonGenerator)
+}
+
+
+def kind_of(name: str) -> type[Operation[Any]]:
+    """Return the class that reads the results of the operation called ``name``."""
+    return KINDS.get(name, Endpoint)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What a client was made with; see `AsyncClient` for what each means."""
+
+    service: Service
+    max_in_flight: int
+    poll: PollPolicy
+    timeouts: Timeouts
+    retry: RetryPolicy
+    on_event: EventHook | None = None
+    on_submitted: Callable[[Task[Any]], None] | None = None
+    orphans: list[Task[Any]] = field(factory=list)
+
+
+class Session:
+    """Transport, poller, files and threads of one client, on one event loop in one process."""
+
+    def __init__(
+        self, settings: Settings, *, transport: Transport, own_engine: Engine | None
+    ) -> None:
+        """To be made by `start`."""
+        self.settings = settings
+        self.transport = transport
+        self.threads = anyio.CapacityLimiter(THREADS)
+        self.files = Files(transport=transport, limiter=self.threads)
+        self.poller = Poller(
+            looks_at_once=settings.max_in_flight - 1,
+            looks_per_second=settings.poll.max_looks_per_second,
+            on_event=settings.on_event,
+        )
+        self._own_engine = own_engine
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+
+    @classmethod
+    async def start(cls, settings: Settings) -> Self:
+        """Open what is needed; slow things are built off the loop. Leaves nothing if it fails."""
+        service = settings.service
+        own_engine: Engine | None = None
+        if service.embedded and service.engine is None:
+            own_engine = _load_engine()
+        transport = Transport(
+            service,
+            max_in_flight=settings.max_in_flight,
+            timeouts=settings.timeouts,
+            retry=settings.retry,
+            engine=own_engine or service.engine,
+            on_event=settings.on_event,
+        )
+        try:
+            await transport.start()
+        except BaseException:
+            if own_engine is not None:
+                with anyio.CancelScope(shield=True):
+                    await own_engine.aclose()
+            raise
+        return cls(settings, transport=transport, own_engine=own_engine)
+
+    def check(self) -> None:
+        """Raise `ClientMisused` on another loop or in another process."""
+        if os.getpid() != self._process:
+            text = (
+                f"This client was started in process {self._process} and is used in "
+                f"{os.getpid()}: make an AsyncClient() in each process."
+            )
+            raise ClientMisused(text)
+        here = asyncio.get_running_loop()
+        if here is not self._loop:
+            text = (
+                f"This client was started on event loop {id(self._loop):#x} and is used on "
+                f"{id(here):#x}: make an AsyncClient() in each asyncio.run()."
+            )
+            raise ClientMisused(text)
+
+    async def aclose(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Settle every handle, let exchanges end for ``timeout`` seconds, end what is ours."""
+        self.check()
+        # first the poller, so that looks do not take the time that submissions may have
+        await self.poller.aclose()
+        await self.transport.aclose(timeout)
+        if self._own_engine is not None:
+            await self._own_engine.aclose()
+
+    # --- handles ---------------------------------------------------------------------------------
+
+    def accepted(
+        self, operation: Operation[ResultT], reply: Reply, policy: PollPolicy
+    ) -> Task[ResultT]:
+        """Make the handle of an accepted submission, known to ``on_submitted`` before all else.
+
+        Raises `OutcomeUnknown` where the answer names neither a task nor a result.
+        """
+        # an answer of an older kind, or of a synchronous endpoint, holds the result already
+        finished = not reply.task_id and (has_result(reply.raw) or not operation.is_async)
+        if not (finished or reply.task_id or (reply.request_id and operation.job_type)):
+            text = (
+                "The service accepted the form but named no task to ask for and no result; "
+                f"its support can find it by request id {reply.request_id or '(none)'}."
+            )
+            raise OutcomeUnknown(text, action="submit")
+        record = TaskRecord(
+            id=reply.task_id,
+            request_id=reply.request_id,
+            operation=operation.name,
+            stem=operation.stem,
+            service=self.settings.service.name,
+            submitted_at=datetime.now(UTC).isoformat(),
+        )
+        if finished:
+            task: Task[ResultT] = self._task(record, type(operation))
+            task._settle(reply)  # noqa: SLF001  the handle is ours
+        else:
+            task = self.watched(record, type(operation), policy)
+        if self.settings.on_submitted is not None:
+            try:
+                self.settings.on_submitted(task)
+            except Exception as error:
+                error.add_note(f"on_submitted raised for the accepted task {task.id!r}")
+                self.orphaned(task)
+                raise
+        return task
+
+    def orphaned(self, task: Task[Any]) -> None:
+        """Keep a task whose caller has gone."""
+        self.settings.orphans.append(task)
+        logger.warning("task %s was accepted after its caller was cancelled", task.id)
+        if listening(self.settings.on_event):
+            emit(self.settings.on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
+
+    def watched(
+        self, record: TaskRecord, kind: type[Operation[Any]], policy: PollPolicy
+    ) -> Task[Any]:
+        """Make a handle and have the poller look after it. Raises as `address`."""
+        task = self._task(record, kind)
+        route, params = self.address(kind, task_id=record.id, job_id=record.request_id)
+
+        async def look() -> Reply:
+            return await self.transport.query(route, params, action="look", attempts=1)
+
+        def settled(outcome: Reply | AILabError, looks: int) -> None:
+            task._settle(outcome)  # noqa: SLF001  the handle is ours
+            if listening(self.settings.on_event):
+                error = type(outcome).__name__ if isinstance(outcome, AILabError) else ""
+                event = TaskSettled(
+                    task_id=task.id,
+                    operation=task.operation,
+                    seconds=self._loop.time() - watch.began,
+                    looks=looks,
+                    error=error,
+                )
+                emit(self.settings.on_event, event)
+
+        watch = Watch(
+            task_id=record.id or record.request_id,
+            look=look,
+            changed=task._read_state,  # noqa: SLF001  the handle is ours
+            settled=settled,
+            policy=policy,
+            began=self._loop.time(),
+        )
+        self.poller.watch(watch)
+        return task
+
+    def address(
+        self, kind: type[Operation[Any]], *, task_id: str, job_id: str, job_type: str = ""
+    ) -> tuple[Route, dict[str, str]]:
+        """Return where to ask for a task, by ``task_id`` where there is one, and with what.
+
+        Raises `InvalidOperation` where the service has no such query, or no job type is known.
+        """
+        near = None if kind is Endpoint else kind.name
+        service = self.settings.service
+        if task_id:
+            return service.route(QUERY_BY_TASK, near=near), {"task_id": task_id}
+        wanted = job_type or kind.job_type
+        if not wanted:
+            hint = "Give the class of the operation, as operation=HDColorMigration."
+            raise InvalidOperation("operation", "one with a job type", near, hint=hint)
+        return service.route(QUERY_BY_JOB, near=near), {"job_id": job_id, "type": wanted}
+
+    def read(self, kind: type[Operation[Any]], reply: Reply, *, stem: str, task_id: str) -> Result:
+        """Return the typed result of a success. Raises `MalformedReply`."""
+        now = datetime.now(UTC)
+        files = self.files.of(reply.raw, stem=stem, task_id=task_id, now=now)
+        result: Result = kind.read_result(reply.raw, files, stem)
+        return result
+
+    def _task(self, record: TaskRecord, kind: type[Operation[Any]]) -> Task[Any]:
+        try:
+            submitted_at = datetime.fromisoformat(record.submitted_at)
+        except ValueError:
+            submitted_at = datetime.now(UTC)
+        return Task(
+            record,
+            submitted_at=submitted_at,
+            began=self._loop.time(),
+            read=lambda reply: self.read(kind, reply, stem=record.stem, task_id=record.id),
+            by_job=not record.id,
+        )
+
+
+def _load_engine() -> Engine:
+    """Make the engine of this process: it lives a floor above, and is loaded by its name."""
+    module, _, attribute = ENGINE.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), attribute)()
+    return engine
