@@ -26,10 +26,11 @@ from .protocol.states import LookVerdict, TaskState, judge_look, read_state
 from .retry import RetryPolicy
 from .session import KINDS, Session, Settings, kind_of
 from .task import Task, TaskRecord, TaskReport
-from .transport import Timeouts
+from .transport import HTTPName, Timeouts, borrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import ssl
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
     from .protocol.envelope import Reply
@@ -53,11 +54,18 @@ class AsyncClient:
     else one inside this process. ``client.service`` tells which it is, and so does the event
     `ServiceChosen`. ``service`` chooses explicitly.
 
-    ``max_in_flight`` requests run at once. ``poll``, ``timeouts`` and ``retry`` are frozen values.
+    ``max_in_flight`` requests run at once, and the pictures of all of them are held to
+    ``max_bytes_in_flight`` bytes, however many operations wait. ``poll``, ``timeouts`` and
+    ``retry`` are frozen values.
     ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit.
     ``on_event`` hears of everything that happens; ``on_submitted`` gets each `Task` as soon as its
     id is known, before anything else is done with it, also when the caller was cancelled meanwhile:
     store ``task.record()`` there.
+
+    ``http`` names the HTTP library, ``"httpx"`` or ``"httpx2"`` (extra ``httpx2``);
+    ``http_client`` borrows an ``AsyncClient`` of either, with whatever transport it has, and never
+    closes it. ``ssl_context`` and ``proxy`` are for connections of our own; certificates are
+    always checked. ``allow_hosts`` narrows where result files are fetched from.
 
     Opens nothing until it is used; belongs to the event loop and process in which that was. Use it
     as ``async with AsyncClient() as client`` or call `aclose`.
@@ -73,15 +81,22 @@ class AsyncClient:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         fit: bool = False,
+        max_bytes_in_flight: int = 64 * 2**20,
+        http: HTTPName = "httpx",
+        http_client: Any = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        allow_hosts: Collection[str] | None = None,
         on_event: EventHook | None = None,
         on_submitted: Callable[[Task[Any]], None] | None = None,
     ) -> None:
         """Raises `InvalidOperation` for values that cannot be; opens nothing yet."""
-        if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
-            raise InvalidOperation("max_in_flight", "a whole number", max_in_flight)
-        if not 1 <= max_in_flight <= MOST_SLOTS:
-            limit = f"from 1 to {MOST_SLOTS}"
-            raise InvalidOperation("max_in_flight", limit, max_in_flight)
+        _check_whole("max_in_flight", max_in_flight, 1, MOST_SLOTS)
+        _check_whole("max_bytes_in_flight", max_bytes_in_flight, 1, None)
+        if http not in {"httpx", "httpx2"}:
+            raise InvalidOperation("http", "'httpx' or 'httpx2'", http)
+        if http_client is not None:
+            borrow(http_client)
         chosen, self._reason = _choose(api_key, service)
         self._settings = Settings(
             service=chosen,
@@ -91,6 +106,12 @@ class AsyncClient:
             retry=retry or RetryPolicy(),
             on_event=on_event,
             on_submitted=on_submitted,
+            http=http,
+            http_client=http_client,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            allow_hosts=allow_hosts,
+            max_bytes_in_flight=max_bytes_in_flight,
         )
         self._fit = fit
         self._session: Session | None = None
@@ -133,24 +154,29 @@ class AsyncClient:
         session = await self._ready()
         service = self.service
         route = service.route(operation.name, operation.path)
-        parts = await load_parts(
-            operation,
-            fit=self._fit if fit is None else fit,
-            limiter=session.threads,
-            on_event=self._settings.on_event,
-        )
-        form = operation.form(parts, task_type=service.sends_task_type)
         policy = self._policy(poll)
 
         def accept(reply: Reply) -> Task[ResultT]:
             return session.accepted(operation, reply, policy)
 
-        return await session.transport.submit(
-            route,
-            MultipartBody(_field(item) for item in form),
-            accept=accept,
-            orphaned=session.orphaned,
-        )
+        # how large a picture is turns out when it is read: until then the most it may be is held
+        hold = await session.budget.hold(_most_bytes(operation))
+        try:
+            parts = await load_parts(
+                operation,
+                fit=self._fit if fit is None else fit,
+                limiter=session.threads,
+                on_event=self._settings.on_event,
+            )
+            form = operation.form(parts, task_type=service.sends_task_type)
+            body = MultipartBody(_field(item) for item in form)
+            hold.shrink(body.length)
+            del parts, form
+            return await session.transport.submit(
+                route, body, accept=accept, orphaned=session.orphaned, hold=hold
+            )
+        finally:
+            hold.release()
 
     async def run(
         self,
@@ -330,6 +356,14 @@ class AsyncClient:
         return self._settings.poll if poll is None else poll.suited_to(self.service.name)
 
 
+def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
+    limit = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidOperation(name, limit, value)
+    if value < least or (most is not None and value > most):
+        raise InvalidOperation(name, limit, value)
+
+
 def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]:
     """Return the service and why it was chosen."""
     if service is not None:
@@ -350,6 +384,10 @@ def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]
         engine_key = os.environ.get(ENGINE_KEY_VARIABLE, "").strip() or None
         return Service.local(engine, api_key=engine_key), f"{ENGINE_VARIABLE} is set"
     return Service.local(), f"no api_key given and {KEY_VARIABLE} is not set"
+
+
+def _most_bytes(operation: Operation[Any]) -> int:
+    return sum(rules.max_bytes for _, rules in operation.pictures().values())
 
 
 def _field(item: FormItem) -> FormField:

@@ -21,6 +21,7 @@ __all__ = [
     "Phase",
     "PictureFitted",
     "ServiceChosen",
+    "Slowed",
     "StateUnknown",
     "TaskOrphaned",
     "TaskSettled",
@@ -84,6 +85,16 @@ class ExchangeEvent(Event):
     def name(self) -> str:
         """The action and the phase, as ``submit.complete``."""
         return f"{self.action}.{self.phase}"
+
+
+@frozen(kw_only=True)
+class Slowed(Event):
+    """The service throttled us: ``limit`` requests may run at once, the next in ``wait`` s."""
+
+    limit: int
+    wait: float
+
+    _name: ClassVar[str] = "throttled"
 
 
 @frozen(kw_only=True)

@@ -14,6 +14,10 @@ In words:
 - Between attempts: full jitter, ``random() * min(cap, base * 2 ** (attempt - 1))``, or what the
   server asked for in ``Retry-After``. What it asks beyond ``longest_wait`` is not waited for: the
   error is raised and carries the value.
+- **Throttling** slows the whole client: the number of exchanges that may run at once is halved, at
+  most once a round trip, and grows back one by one.
+- Five failures to connect in a row open a **circuit**: for a few seconds, longer each time, nothing
+  is tried, then one exchange at a time probes whether the server is back.
 - A retry costs 5 of 500 tokens and every clean exchange gives one back (the figures of the AWS
   SDKs), so a server that is down costs a client a fifth more than its calls, not a multiple.
 """
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 
     from .events import Action
 
-__all__ = ["RetryPolicy", "TokenBucket", "retry_after"]
+__all__ = ["Circuit", "RetryPolicy", "Throttle", "TokenBucket", "retry_after"]
 
 _REFUSED: Final = 400
 _FAILED: Final = 500
@@ -76,6 +80,86 @@ class TokenBucket:
     def give_back(self) -> None:
         """Count a clean exchange."""
         self.tokens = min(self.size, self.tokens + self.refund)
+
+
+@define
+class Throttle:
+    """How many exchanges may run at once: halved when throttled, grown back one by one."""
+
+    most: int
+    limit: int = field(init=False)
+    _cut_at: float = field(default=-math.inf, init=False)
+    _well: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = self.most
+
+    def cut(self, *, sent_at: float, now: float) -> bool:
+        """Halve the limit; not for a request from before the last cut, which brings no news."""
+        if sent_at <= self._cut_at:
+            return False
+        self.limit = max(1, self.limit // 2)
+        self._cut_at = now
+        self._well = 0
+        return True
+
+    def grow(self) -> bool:
+        """Count a clean exchange; true when a whole round of them has earned one more place."""
+        if self.limit >= self.most:
+            return False
+        self._well += 1
+        if self._well < self.limit:
+            return False
+        self._well = 0
+        self.limit += 1
+        return True
+
+
+@define
+class Circuit:
+    """Whether it makes sense to connect at all."""
+
+    threshold: int = 5
+    pause: float = 2.0
+    longest_pause: float = 60.0
+    failures: int = field(default=0, init=False)
+    _probe_at: float = field(default=0.0, init=False)
+    _probing: bool = field(default=False, init=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether exchanges are refused, but for probes."""
+        return self.failures >= self.threshold
+
+    def admit(self, now: float) -> float:
+        """Return 0 where an exchange may go ahead, else the seconds until one may probe.
+
+        Whoever goes ahead reports back with `connected`, `failed` or `gave_up`.
+        """
+        if not self.is_open:
+            return 0.0
+        if self._probing:
+            return max(self._probe_at - now, self.pause)
+        if now < self._probe_at:
+            return self._probe_at - now
+        self._probing = True
+        return 0.0
+
+    def connected(self) -> None:
+        """The server answered, whatever it said."""
+        self.failures = 0
+        self._probing = False
+
+    def failed(self, now: float) -> None:
+        """There was no connection."""
+        self.failures += 1
+        self._probing = False
+        beyond = min(max(0, self.failures - self.threshold), 10)
+        self._probe_at = now + min(self.longest_pause, self.pause * 2.0**beyond)
+
+    def gave_up(self) -> None:
+        """The exchange ended without telling, cancelled for instance: another may probe."""
+        self._probing = False
 
 
 @frozen(kw_only=True)
@@ -117,6 +201,8 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:
     """Say whether repeating ``action`` after ``failure`` can help and cannot cost."""
     if isinstance(failure, NotDelivered | Throttled):
         return True
+    if isinstance(failure, ServiceUnavailable) and not failure.http_status:
+        return False  # our own circuit, which is there to say so at once
     if isinstance(failure, ServiceUnavailable):
         # a code is the service's own statement; a bare status is a gateway's, of which only
         # these say that nothing was taken up

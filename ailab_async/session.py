@@ -31,10 +31,11 @@ from .poller import Poller, PollPolicy, Watch
 from .protocol.results import has_result
 from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Route, Service
 from .task import Task, TaskRecord
-from .transport import Engine, Timeouts, Transport
+from .transport import Budget, Engine, HTTPName, Timeouts, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Collection
 
     from .protocol.envelope import Reply
     from .retry import RetryPolicy
@@ -68,6 +69,12 @@ class Settings:
     retry: RetryPolicy
     on_event: EventHook | None = None
     on_submitted: Callable[[Task[Any]], None] | None = None
+    http: HTTPName = "httpx"
+    http_client: Any = None
+    ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = None
+    allow_hosts: Collection[str] | None = None
+    max_bytes_in_flight: int = 64 * 2**20
     orphans: list[Task[Any]] = field(factory=list)
 
 
@@ -87,6 +94,7 @@ class Session:
             looks_per_second=settings.poll.max_looks_per_second,
             on_event=settings.on_event,
         )
+        self.budget = Budget(settings.max_bytes_in_flight)
         self._own_engine = own_engine
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
@@ -104,6 +112,11 @@ class Session:
             timeouts=settings.timeouts,
             retry=settings.retry,
             engine=own_engine or service.engine,
+            http=settings.http,
+            http_client=None if service.embedded else settings.http_client,
+            ssl_context=settings.ssl_context,
+            proxy=settings.proxy,
+            allow_hosts=settings.allow_hosts,
             on_event=settings.on_event,
         )
         try:

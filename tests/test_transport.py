@@ -3,6 +3,9 @@
 import asyncio
 import random
 
+import httpx
+import httpx2
+import httpx_aiohttp
 import pytest
 from loopback import Close, Loopback, Reply, Reset, answer
 
@@ -29,11 +32,33 @@ def form(size=1000):
     )
 
 
+WAYS = ["httpx", "httpx2", "borrowed httpx", "borrowed httpx2", "borrowed httpx-aiohttp"]
+
+
+@pytest.fixture(params=WAYS)
+def way(request):
+    """Below the transport: each library by itself, and clients of the user's."""
+    return request.param
+
+
+def borrowed(way):
+    if way == "borrowed httpx":
+        return httpx.AsyncClient()
+    if way == "borrowed httpx2":
+        return httpx2.AsyncClient()
+    return httpx_aiohttp.HttpxAiohttpClient()
+
+
 class Wire:
     """A transport, and what it told its user."""
 
-    def __init__(self, url, *, key="sentinel-key", max_in_flight=4, **options):
+    def __init__(self, url, *, way="httpx", key="sentinel-key", max_in_flight=4, **options):
         self.service = Service.local(url, api_key=key)
+        self.lent = None
+        if way.startswith("borrowed"):
+            self.lent = options["http_client"] = borrowed(way)
+        else:
+            options["http"] = way
         self.events = []
         self.orphans = []
         self.transport = Transport(
@@ -52,7 +77,10 @@ class Wire:
 
     async def __aexit__(self, *_):
         await self.transport.aclose()
-        assert self.transport._slots.at_rest
+        assert self.transport.at_rest
+        if self.lent is not None:
+            assert not self.lent.is_closed
+            await self.lent.aclose()
 
     async def submit(self, body=None):
         return await self.transport.submit(
@@ -95,8 +123,8 @@ def scripted(*replies):
 # --- the plain way -------------------------------------------------------------------------------
 
 
-async def test_a_form_arrives_whole_and_the_answer_comes_back():
-    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+async def test_a_form_arrives_whole_and_the_answer_comes_back(way):
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url, way=way) as wire:
         body = form(300_000)
         assert await wire.submit(body) == "t-1"
         (seen,) = server.whole()
@@ -119,16 +147,16 @@ async def test_no_more_requests_run_than_there_are_slots_and_connections_are_kep
 # --- faults of a submission ----------------------------------------------------------------------
 
 
-async def test_a_refused_connection_is_not_delivered_and_tried_three_times(unused_tcp_port):
-    async with Wire(f"http://127.0.0.1:{unused_tcp_port}") as wire:
+async def test_a_refused_connection_is_not_delivered_and_tried_three_times(way, unused_tcp_port):
+    async with Wire(f"http://127.0.0.1:{unused_tcp_port}", way=way) as wire:
         with pytest.raises(errors.NotDelivered, match="Nothing is billed"):
             await wire.submit()
         assert wire.names().count("submit.started") == 3
         assert wire.names().count("submit.retrying") == 2
 
 
-async def test_a_reset_in_mid_body_is_sent_again_and_seen_whole_once():
-    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+async def test_a_reset_in_mid_body_is_sent_again_and_seen_whole_once(way):
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url, way=way) as wire:
         server.read_at_most = 100_000
 
         def heal(_):
@@ -156,8 +184,11 @@ async def test_a_reset_in_mid_body_is_sent_again_and_seen_whole_once():
     ],
     ids=str,
 )
-async def test_no_readable_answer_after_the_whole_form_is_unknown_and_never_repeated(fault):
-    async with Loopback(scripted(fault, answer(ACCEPTED))) as server, Wire(server.url) as wire:
+async def test_no_readable_answer_after_the_whole_form_is_unknown_and_never_repeated(way, fault):
+    async with (
+        Loopback(scripted(fault, answer(ACCEPTED))) as server,
+        Wire(server.url, way=way) as wire,
+    ):
         with pytest.raises(errors.OutcomeUnknown) as caught:
             await wire.submit()
         assert caught.value.action == "submit"
@@ -167,14 +198,14 @@ async def test_no_readable_answer_after_the_whole_form_is_unknown_and_never_repe
         assert await wire.submit() == "t-1"
 
 
-async def test_a_silent_server_and_a_dripping_one_meet_the_deadline():
+async def test_a_silent_server_and_a_dripping_one_meet_the_deadline(way):
     stuck = asyncio.Event()
 
     async def silent(_):
         await stuck.wait()
 
     for handler in (silent, scripted(Reply(drip=stuck))):
-        async with Loopback(handler) as server, Wire(server.url, timeouts=QUICK) as wire:
+        async with Loopback(handler) as server, Wire(server.url, way=way, timeouts=QUICK) as wire:
             with pytest.raises(errors.OutcomeUnknown, match="too long"):
                 await wire.submit()
             assert len(server.whole()) == 1
@@ -191,15 +222,18 @@ async def test_a_silent_server_and_a_dripping_one_meet_the_deadline():
     ],
     ids=str,
 )
-async def test_a_refusal_where_nothing_was_made_is_tried_again(refusal):
-    async with Loopback(scripted(refusal, answer(ACCEPTED))) as server, Wire(server.url) as wire:
+async def test_a_refusal_where_nothing_was_made_is_tried_again(way, refusal):
+    async with (
+        Loopback(scripted(refusal, answer(ACCEPTED))) as server,
+        Wire(server.url, way=way) as wire,
+    ):
         assert await wire.submit() == "t-1"
         assert len(server.whole()) == 2
 
 
-async def test_a_long_retry_after_is_raised_with_its_value():
+async def test_a_long_retry_after_is_raised_with_its_value(way):
     busy = answer({"error_detail": {"code": "EXCEEDING_LIMITS"}}, 429, retry_after="600")
-    async with Loopback(scripted(busy)) as server, Wire(server.url) as wire:
+    async with Loopback(scripted(busy)) as server, Wire(server.url, way=way) as wire:
         with pytest.raises(errors.Throttled) as caught:
             await wire.submit()
         assert caught.value.retry_after == 600
@@ -215,9 +249,9 @@ async def test_a_long_retry_after_is_raised_with_its_value():
         ("ERROR_AI_NOT_EXISTS", 404, errors.EndpointRetired),
     ],
 )
-async def test_what_will_not_pass_is_said_once(code, status, kind):
+async def test_what_will_not_pass_is_said_once(way, code, status, kind):
     refusal = answer({"error_code": status, "error_detail": {"code": code}}, status)
-    async with Loopback(scripted(refusal)) as server, Wire(server.url) as wire:
+    async with Loopback(scripted(refusal)) as server, Wire(server.url, way=way) as wire:
         with pytest.raises(kind) as caught:
             await wire.submit()
         assert type(caught.value) is kind
@@ -229,9 +263,9 @@ async def test_what_will_not_pass_is_said_once(code, status, kind):
 
 
 @pytest.mark.parametrize("fault", [Reset(), Close(), Reply(cut=20), Reply(status=502)], ids=str)
-async def test_a_question_is_asked_again_after_any_break(fault):
+async def test_a_question_is_asked_again_after_any_break(way, fault):
     handler = scripted(fault, answer({"task_status": 1}))
-    async with Loopback(handler) as server, Wire(server.url) as wire:
+    async with Loopback(handler) as server, Wire(server.url, way=way) as wire:
         reply = await wire.look()
         assert reply.raw == {"task_status": 1}
         assert [seen.query for seen in server.seen] == [{"task_id": "t-1"}] * 2
@@ -244,10 +278,10 @@ async def test_a_single_attempt_is_a_single_attempt():
         assert len(server.seen) == 1
 
 
-async def test_a_file_comes_without_the_key():
+async def test_a_file_comes_without_the_key(way):
     picture = bytes(range(256)) * 1000
     reply = Reply(body=picture, headers={"content-type": "image/png"})
-    async with Loopback(scripted(reply)) as server, Wire(server.url) as wire:
+    async with Loopback(scripted(reply)) as server, Wire(server.url, way=way) as wire:
         assert await wire.download(f"{server.url}/files/a.png?signature=s%2B1") == picture
         (seen,) = server.seen
         assert "sentinel-key" not in str(seen.headers)
@@ -286,8 +320,8 @@ async def test_a_file_at_a_wrong_address_is_not_fetched(url):
     ],
     ids=str,
 )
-async def test_a_file_that_cannot_be_had_whole_is_an_error(fault):
-    async with Loopback(scripted(fault)) as server, Wire(server.url) as wire:
+async def test_a_file_that_cannot_be_had_whole_is_an_error(way, fault):
+    async with Loopback(scripted(fault)) as server, Wire(server.url, way=way) as wire:
         with pytest.raises(errors.DownloadFailed) as caught:
             await wire.download(f"{server.url}/a.png?signature=secret", max_bytes=1000)
         assert "secret" not in str(caught.value)
@@ -305,17 +339,20 @@ async def test_what_a_sink_raises_reaches_the_caller_as_it_is():
         assert len(server.seen) == 1
 
 
-async def test_an_answer_over_the_bound_is_refused():
+async def test_an_answer_over_the_bound_is_refused(way):
     handler = scripted(Reply(body=b" " * 5000))
-    async with Loopback(handler) as server, Wire(server.url, max_answer_bytes=1000) as wire:
+    async with (
+        Loopback(handler) as server,
+        Wire(server.url, way=way, max_answer_bytes=1000) as wire,
+    ):
         with pytest.raises(errors.MalformedReply, match="1000 bytes"):
             await wire.look(attempts=1)
 
 
-async def test_a_redirect_of_the_service_is_not_followed():
+async def test_a_redirect_of_the_service_is_not_followed(way):
     async with Loopback(scripted(Reply())) as other:
         away = Reply(status=302, headers={"location": f"{other.url}/steal"})
-        async with Loopback(scripted(away)) as server, Wire(server.url) as wire:
+        async with Loopback(scripted(away)) as server, Wire(server.url, way=way) as wire:
             with pytest.raises(errors.AILabError):
                 await wire.submit()
             with pytest.raises(errors.AILabError):
@@ -326,14 +363,14 @@ async def test_a_redirect_of_the_service_is_not_followed():
 # --- cancellation --------------------------------------------------------------------------------
 
 
-async def test_a_caller_cancelled_before_the_first_byte_sends_nothing():
+async def test_a_caller_cancelled_before_the_first_byte_sends_nothing(way):
     release = asyncio.Event()
 
     async def hold(_):
         await release.wait()
         return answer(ACCEPTED)
 
-    async with Loopback(hold) as server, Wire(server.url, max_in_flight=1) as wire:
+    async with Loopback(hold) as server, Wire(server.url, way=way, max_in_flight=1) as wire:
         first = asyncio.create_task(wire.submit())
         while not server.whole():
             await asyncio.sleep(0.001)
@@ -349,14 +386,14 @@ async def test_a_caller_cancelled_before_the_first_byte_sends_nothing():
         assert await wire.submit() == "t-1"
 
 
-async def test_a_caller_cancelled_after_the_form_leaves_the_task_id_behind():
+async def test_a_caller_cancelled_after_the_form_leaves_the_task_id_behind(way):
     release = asyncio.Event()
 
     async def hold(_):
         await release.wait()
         return answer(ACCEPTED)
 
-    async with Loopback(hold) as server, Wire(server.url) as wire:
+    async with Loopback(hold) as server, Wire(server.url, way=way) as wire:
         caller = asyncio.create_task(wire.submit())
         while not server.whole():
             await asyncio.sleep(0.001)
@@ -371,8 +408,8 @@ async def test_a_caller_cancelled_after_the_form_leaves_the_task_id_behind():
         assert len(server.whole()) == 1
 
 
-async def test_a_submission_cancelled_at_every_step_is_sent_whole_only_if_it_is_known():
-    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+async def test_a_submission_cancelled_at_every_step_is_sent_whole_only_if_it_is_known(way):
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url, way=way) as wire:
         told = 0
         for steps in range(60):
             caller = asyncio.create_task(wire.submit())
@@ -384,7 +421,7 @@ async def test_a_submission_cancelled_at_every_step_is_sent_whole_only_if_it_is_
                 told += 1
             except asyncio.CancelledError:
                 pass
-            while not wire.transport._slots.at_rest:
+            while not wire.transport.at_rest:
                 await asyncio.sleep(0.001)
             assert told + len(wire.orphans) == len(server.whole())
         assert told > 0
@@ -408,7 +445,7 @@ async def test_after_a_storm_of_cancellations_everything_works():
                 await asyncio.wait((caller,))
 
         await asyncio.gather(*(churn() for _ in range(40)))
-        while not wire.transport._slots.at_rest:
+        while not wire.transport.at_rest:
             await asyncio.sleep(0.001)
         assert len(wire.transport._slots._idle) == 10
         for _ in range(20):
@@ -439,13 +476,13 @@ async def test_closing_waits_for_what_is_under_way_and_refuses_what_comes():
         assert len(server.whole()) == 1
 
 
-async def test_closing_is_bounded_and_says_that_a_form_is_out():
+async def test_closing_is_bounded_and_says_that_a_form_is_out(way):
     stuck = asyncio.Event()
 
     async def hold(_):
         await stuck.wait()
 
-    async with Loopback(hold) as server, Wire(server.url) as wire:
+    async with Loopback(hold) as server, Wire(server.url, way=way) as wire:
         caller = asyncio.create_task(wire.submit())
         while not server.whole():
             await asyncio.sleep(0.001)

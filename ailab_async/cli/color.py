@@ -138,16 +138,26 @@ class _Run:
     async def _send(self, photos: list[Photo]) -> None:
         try:
             client = AsyncClient(service=self._service, on_event=self._heard)
-            async with client:
-                service = client.service
-                self._reporter.service(service.name, _about(service, self._reason))
-                with self._reporter.at_work(len(photos)):
-                    await _each(photos, lambda photo: self._do(client, photo), at_once=_AT_ONCE)
+            try:
+                async with client:
+                    service = client.service
+                    self._reporter.service(service.name, _about(service, self._reason))
+                    with self._reporter.at_work(len(photos)):
+                        await _each(photos, lambda one: self._do(client, one), at_once=_AT_ONCE)
+            finally:
+                self._tell_orphans(client)
         except MissingExtra as error:
             message = f"{error} (or use --service direct)."
             raise Wrong(message) from None
         except AILabError as error:
             raise Wrong(explain(error), exit_for(error)) from None
+
+    def _tell_orphans(self, client: AsyncClient) -> None:
+        """Name the tasks that were accepted after the run had been interrupted: they are billed."""
+        if not client.service.embedded:
+            for task in client.orphans:
+                stem = task.record()["stem"]
+                self._reporter.problem(f"the service goes on with task {task.id} for {stem}.")
 
     async def _do(self, client: AsyncClient, photo: Photo) -> None:
         """Take one photo to its end; only a cancellation comes out of here."""

@@ -66,8 +66,6 @@ def make_app(engine: LocalEngine) -> Starlette:
 
 async def _submit(request: Request) -> Response:
     engine = _engine(request)
-    if engine.queue.full:
-        raise _busy()
     async with engine.uploads:
         try:
             with anyio.fail_after(UPLOAD_SECONDS):
@@ -76,18 +74,36 @@ async def _submit(request: Request) -> Response:
             message = f"The upload took longer than {UPLOAD_SECONDS:g} s."
             raise Refused(Code.ERROR_PARAMETERS, message) from None
         job, pictures = await color_migration(form, limiter=engine.limiter)
-        # They wait on disk: a full queue of pictures would be a gigabyte of memory.
-        try:
-            uploads = tuple([await engine.store.put(picture) for picture in pictures])
-        except OSError:
+        uploads = await _put_down(engine, pictures)
+    try:
+        task = await engine.queue.submit(Work(job=job, uploads=uploads))
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await engine.store.drop(uploads)
+        if isinstance(error, QueueFull):
+            raise Refused(
+                Code.AI_SERVICE_FLOW_RESTRICTION,
+                "The queue is full; try again later.",
+                retry_after=RETRY_SECONDS,
+            ) from None
+        raise
+    return JSONResponse(submitted(task))
+
+
+async def _put_down(engine: LocalEngine, pictures: list[bytes]) -> tuple[str, ...]:
+    """Write the pictures to disk: a full queue of them would be a gigabyte of memory."""
+    uploads: list[str] = []
+    try:
+        for picture in pictures:
+            uploads.append(await engine.store.put(picture))  # noqa: PERF401 - kept for the except
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await engine.store.drop(uploads)
+        if isinstance(error, OSError):
             logger.exception("the local engine could not write an upload")
             raise Refused(Code.FILE_SERVICE_ERROR) from None
-    try:
-        task = engine.queue.submit(Work(job=job, uploads=uploads))
-    except QueueFull:
-        await engine.store.drop(uploads)
-        raise _busy() from None
-    return JSONResponse(submitted(task))
+        raise
+    return tuple(uploads)
 
 
 async def _query(request: Request) -> Response:
@@ -128,11 +144,6 @@ async def _health(request: Request) -> Response:
 def _engine(request: Request) -> LocalEngine:
     engine: LocalEngine = request.app.state.engine
     return engine
-
-
-def _busy() -> Refused:
-    message = "The queue is full; try again later."
-    return Refused(Code.AI_SERVICE_FLOW_RESTRICTION, message, retry_after=RETRY_SECONDS)
 
 
 def _failed(

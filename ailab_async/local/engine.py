@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from ..errors import InvalidOperation, MissingExtra
-from .queue import TIME_LIMIT, TaskQueue, places
+from .queue import PATIENCE, TIME_LIMIT, TaskQueue, places
 from .store import FileStore
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class LocalEngine:
         keys: Sequence[str] = (),
         queue_limit: int = 256,
         time_limit: float = TIME_LIMIT,
+        patience: float = PATIENCE,
     ) -> None:
         """Start nothing yet.
 
@@ -57,8 +58,10 @@ class LocalEngine:
             workers: at most this many worker processes, and never more than there are cores.
             data: a folder for result files, which stays; without it a temporary one.
             keys: the API keys that are accepted; without any, every key is, and none.
-            queue_limit: so many tasks may wait for a worker; more are refused with HTTP 503.
+            queue_limit: so many tasks may wait for a worker.
             time_limit: seconds that one task may take in a worker.
+            patience: seconds that a submission waits for room in a full queue, before it is
+                refused with HTTP 503.
 
         Raises:
             InvalidOperation: a key is empty, or ``keys`` is one text instead of several.
@@ -72,7 +75,11 @@ class LocalEngine:
         self.uploads = asyncio.Semaphore(_UPLOADS)
         self.store = FileStore(data, limiter=self.limiter)
         self.queue = TaskQueue(
-            self.store, places=places(workers), limit=queue_limit, time_limit=time_limit
+            self.store,
+            places=places(workers),
+            limit=queue_limit,
+            time_limit=time_limit,
+            patience=patience,
         )
         self._app: Starlette | None = None
         self._started = False

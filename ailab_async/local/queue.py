@@ -29,6 +29,7 @@ __all__ = ["EngineTask", "Problem", "QueueFull", "State", "TaskQueue", "Work"]
 KEPT_SECONDS: Final = 24 * 3600.0
 SWEEP_SECONDS: Final = 600.0
 TIME_LIMIT: Final = 120.0
+PATIENCE: Final = 20.0
 _CLOSE_SECONDS: Final = 5.0
 
 
@@ -88,23 +89,23 @@ class TaskQueue:
         places: int,
         limit: int,
         time_limit: float = TIME_LIMIT,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """At most ``places`` workers, ``limit`` waiting tasks, ``time_limit`` seconds for each."""
+        """At most ``places`` workers, ``limit`` waiting tasks, ``time_limit`` seconds for each.
+
+        For room in a full queue a submission waits up to ``patience`` seconds.
+        """
         self._store = store
         self._places = places
         self._time_limit = time_limit
+        self._patience = patience
         self._clock = clock
         self._waiting: asyncio.Queue[EngineTask] = asyncio.Queue(limit)
         self._tasks: dict[str, EngineTask] = {}
         self._runners: dict[asyncio.Task[None], WorkerProcess] = {}
         self._idle = 0
         self._sweeper: asyncio.Task[None] | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether `submit` would refuse."""
-        return self._waiting.full()
 
     @property
     def waiting(self) -> int:
@@ -122,8 +123,13 @@ class TaskQueue:
         pids = (worker.pid for worker in self._runners.values())
         return tuple(pid for pid in pids if pid is not None)
 
-    def submit(self, work: Work) -> EngineTask:
-        """Queue a task and return its record. Raises `QueueFull`."""
+    async def submit(self, work: Work) -> EngineTask:
+        """Queue a task and return its record.
+
+        Waits for room where there is none: whoever submits a thousand at once is slowed down to
+        the pace of the workers. Raises `QueueFull` when that takes too long; a cancellation
+        meanwhile leaves nothing in the queue.
+        """
         stamp = int(time.time() * 1000)
         task = EngineTask(
             work=work,
@@ -132,8 +138,9 @@ class TaskQueue:
             request_id=str(uuid.uuid4()).upper(),
         )
         try:
-            self._waiting.put_nowait(task)
-        except asyncio.QueueFull:
+            async with asyncio.timeout(self._patience if self._waiting.full() else None):
+                await self._waiting.put(task)
+        except TimeoutError:
             raise QueueFull from None
         self._tasks[task.id] = task
         if self._waiting.qsize() > self._idle and len(self._runners) < self._places:

@@ -15,7 +15,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["FormField", "MultipartBody"]
+__all__ = ["FormField", "MultipartBody", "WithdrawnError"]
 
 CHUNK: Final = 256 * 1024
 """Bytes handed out at once: large enough to cost little, small enough to leave the loop alone."""
@@ -40,6 +40,10 @@ class FormField:
         return "\r\n".join((*lines, "", "")).encode()
 
 
+class WithdrawnError(Exception):
+    """The form was taken back while it was being handed out."""
+
+
 class MultipartBody:
     """A whole form, of known length, that can be handed out again from its first byte.
 
@@ -48,7 +52,7 @@ class MultipartBody:
     proves that nobody can have received the whole form; true proves nothing.
     """
 
-    __slots__ = ("_pieces", "boundary", "complete", "length", "started")
+    __slots__ = ("_attempt", "_pieces", "boundary", "complete", "length", "started")
 
     def __init__(self, fields: Iterable[FormField]) -> None:
         """``fields`` are written in their order."""
@@ -58,6 +62,7 @@ class MultipartBody:
         self.length = sum(len(piece) for piece in self._pieces)
         self.started = False
         self.complete = False
+        self._attempt = 0
 
     @property
     def content_type(self) -> str:
@@ -65,20 +70,43 @@ class MultipartBody:
         return f"multipart/form-data; boundary={self.boundary}"
 
     def rewind(self) -> None:
-        """Forget the flags of the last attempt, before the next one so much as connects."""
+        """Begin a new attempt: the flags are reset, and what is left of the last hands out no more.
+
+        Some HTTP libraries write a body in a task of its own, which goes on for a moment after the
+        request was cancelled: by then we may have said that nothing was delivered.
+        """
         self.started = self.complete = False
+        self._attempt += 1
+
+    def withdraw(self) -> bool:
+        """Stop handing out, unless the whole form has left already; true where it has not."""
+        self._attempt += 1
+        return not self.complete
 
     def chunks(self) -> Iterator[memoryview]:
-        """Hand the body out from its first byte, and keep the flags."""
-        self.rewind()
+        """Hand the body out from its first byte, once, in the attempt in which this is called.
+
+        Keeps the flags. The iterator raises `WithdrawnError` when `withdraw` or `rewind` was called
+        meanwhile, also before its first step.
+        """
+        return self._hand_out(self._attempt)
+
+    def _hand_out(self, attempt: int) -> Iterator[memoryview]:
         *body, end = self._pieces
         for piece in body:
             view = memoryview(piece)
             for start in range(0, len(view), CHUNK):
+                self._check(attempt)
                 self.started = True
                 yield view[start : start + CHUNK]
+        self._check(attempt)
         self.started = self.complete = True
         yield memoryview(end)
+
+    def _check(self, attempt: int) -> None:
+        if attempt != self._attempt:
+            message = "this attempt was given up before the form had left"
+            raise WithdrawnError(message)
 
     def _laid_out(self, fields: Iterable[FormField]) -> Iterator[bytes]:
         opening = b"--" + self.boundary.encode() + b"\r\n"

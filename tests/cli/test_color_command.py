@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from ailab_async.cli.exits import MEANINGS
 
 from .conftest import make_picture, refusal
 
@@ -414,6 +417,21 @@ def test_help_explains_the_exit_codes(ailab):
     for code in ("0", "1", "2", "3", "4", "5", "130"):
         assert f"\n{code:>5}  " in said.out
     assert max(map(len, said.out.splitlines())) <= 100
+
+
+def test_the_page_tells_the_same_exit_codes_as_the_help():
+    page = Path(__file__).parents[2] / "docs" / "command-line.md"
+    text = page.read_text(encoding="utf-8")
+    for code, meaning in MEANINGS.items():
+        assert f"| {int(code)} | {meaning} |" in text
+
+
+def test_the_page_and_the_help_know_the_same_options(ailab):
+    page = Path(__file__).parents[2] / "docs" / "command-line.md"
+    text = page.read_text(encoding="utf-8")
+    helped = {*re.findall(r"--[a-z]+", ailab("color", "--help").out)}
+    helped |= {*re.findall(r"--[a-z]+", ailab("serve", "--help").out)}
+    assert helped - {"--help"} == {*re.findall(r"--[a-z]+", text)}
 
 
 def test_help_and_version_of_the_whole(ailab):

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -94,6 +95,48 @@ def test_an_interrupted_run_ends_in_order(photo, number, code):
     assert err.decode() == "big.jpg: was interrupted.\n"
     assert not Path("out").exists()
     assert not engine_folders()
+
+
+@needs_signals
+def test_an_interrupted_run_names_the_tasks_that_go_on(photo, service):
+    looked = threading.Event()
+
+    def answer(method, path):
+        if method == "POST":
+            return 200, {"error_code": 0, "task_id": "T-1", "task_type": "async"}
+        looked.set()
+        return 200, {"error_code": 0, "task_status": 1}
+
+    service.answer = answer
+    process = start("color", photo("harbour.jpg"), "--url", service.url)
+    assert looked.wait(20)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    last = err.decode().splitlines()[-1]
+    assert last == "harbour.jpg: was interrupted; the service goes on with task T-1."
+
+
+@needs_signals
+def test_a_task_that_is_accepted_after_the_interruption_is_named(photo, service):
+    asked, interrupted = threading.Event(), threading.Event()
+
+    def answer(method, path):
+        asked.set()
+        interrupted.wait(20)
+        return 200, {"error_code": 0, "task_id": "T-late", "task_type": "async"}
+
+    service.answer = answer
+    process = start("color", photo("harbour.jpg"), "--url", service.url)
+    assert asked.wait(20)
+    process.send_signal(signal.SIGINT)
+    line = b""
+    while b"was interrupted." not in line:
+        line = process.stderr.readline()
+    interrupted.set()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.decode() == "ailab color: the service goes on with task T-late for harbour.\n"
 
 
 @needs_signals

@@ -29,6 +29,12 @@ def test_limits_hold_for_both_sides(rules, sizes, taken):
                 rules.check_size("image", size)
 
 
+def test_the_limit_of_bytes_is_inclusive():
+    STRICT.check_bytes("image", 10)
+    with pytest.raises(InvalidOperation, match="11 bytes"):
+        STRICT.check_bytes("image", 11)
+
+
 def test_limits_in_words():
     assert STRICT.pixels_text == "larger than 64x32 and smaller than 100x200 pixels"
     assert INCLUSIVE.pixels_text == "at least 64x32 and at most 100x200 pixels"

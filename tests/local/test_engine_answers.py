@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +134,16 @@ async def test_health_says_how_much_is_going_on(talk):
 
 def test_every_code_of_the_engine_is_one_of_the_service():
     assert set(Code.__members__) <= set(CODES)
+
+
+def test_the_page_about_the_engine_lists_every_code_with_its_status():
+    page = Path(__file__).parents[2] / "docs" / "local-engine.md"
+    text = page.read_text(encoding="utf-8")
+    told = set(re.findall(r"\b(\d{3})(?: \||,? )?\s*(?:\| )?`([A-Z_]{8,})`", text))
+    missing = {name for name in Code.__members__ if name not in text}
+    assert missing <= {"ERROR_INVALID_FILE"}
+    assert all(CODES[code].http_status == int(status) for status, code in told)
+    assert len(told) > 15
 
 
 @pytest.mark.parametrize("name", sorted(set(DIRECT_PATHS) - OFFERED))

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ailab_async import AsyncClient, Auto, HDColorMigration, Service, TaskFailed
 from ailab_async.errors import MissingExtra
 from ailab_async.local import LocalEngine
 from ailab_async.local.frames import BadFrame, pack, reading
@@ -128,7 +129,7 @@ async def test_a_worker_that_cannot_start_fails_its_task(talk, monkeypatch):
 
 async def test_a_worker_that_talks_nonsense_fails_its_task(talk, monkeypatch, tmp_path, caplog):
     nonsense = tmp_path / "nonsense"
-    nonsense.write_text("#!/bin/sh\necho hello, this is no frame at all\necho why >&2\n")
+    nonsense.write_text("#!/bin/sh\necho why >&2\necho hello, this is no frame at all\n")
     nonsense.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(nonsense))
     assert await code_of(talk, await talk.submit()) == "PROCESSING_FAILURE"
@@ -189,11 +190,26 @@ async def test_a_second_worker_starts_only_where_the_first_is_busy(talk_to):
         assert len(talk.engine.worker_pids) == 2
 
 
+@needs_signals
+async def test_the_client_is_told_that_its_task_failed(talk, long_job):
+    photo = long_job["picture"]
+    async with AsyncClient(service=Service.local(engine=talk.engine)) as client:
+        came = first_result(talk.engine)
+        task = await client.submit(HDColorMigration(photo, Auto(color_count=8)))
+        async with asyncio.timeout(30):
+            await came.wait()
+        os.kill(talk.engine.worker_pids[0], signal.SIGKILL)
+        with pytest.raises(TaskFailed) as caught:
+            await task.wait(timeout=20)
+        assert caught.value.code == "PROCESSING_FAILURE"
+        assert len((await client.run(HDColorMigration(make_picture()))).images) == 1
+
+
 # --- the queue ----------------------------------------------------------------------------------
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(talk_to, long_job, picture):
-    async with talk_to(queue_limit=1) as talk:
+    async with talk_to(queue_limit=1, patience=0) as talk:
         came = first_result(talk.engine)
         await talk.submit(**long_job)
         async with asyncio.timeout(30):
@@ -206,8 +222,8 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(talk_to, long_job
         assert files_in(talk.engine).count(".upload") == 1
 
 
-async def test_a_queue_that_fills_during_an_upload_refuses_it_too(talk_to, long_job, picture):
-    async with talk_to(queue_limit=1) as talk:
+async def test_of_many_at_once_as_many_are_taken_as_there_is_room(talk_to, long_job, picture):
+    async with talk_to(queue_limit=1, patience=0) as talk:
         came = first_result(talk.engine)
         await talk.submit(**long_job)
         async with asyncio.timeout(30):
@@ -215,6 +231,34 @@ async def test_a_queue_that_fills_during_an_upload_refuses_it_too(talk_to, long_
         answers = await asyncio.gather(*(talk.post(picture()) for _ in range(4)))
         assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
         assert files_in(talk.engine).count(".upload") == 1
+
+
+async def test_submissions_wait_for_room(talk_to, picture):
+    async with talk_to(queue_limit=1) as talk:
+        answers = await asyncio.gather(*(talk.post(picture()) for _ in range(12)))
+        assert {answer.status_code for answer in answers} == {200}
+        for answer in answers:
+            assert (await talk.end_of(answer.json()["task_id"])).status_code == 200
+
+
+async def test_a_submission_that_is_cancelled_while_it_waits_leaves_nothing(
+    talk_to, long_job, picture
+):
+    async with talk_to(queue_limit=1) as talk:
+        came = first_result(talk.engine)
+        await talk.submit(**long_job)
+        async with asyncio.timeout(30):
+            await came.wait()
+        await talk.submit()
+        waiting = asyncio.create_task(talk.post(picture()))
+        async with asyncio.timeout(10):
+            while files_in(talk.engine).count(".upload") < 2:
+                await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert files_in(talk.engine).count(".upload") == 1
+        assert talk.engine.queue.waiting == 1
 
 
 class Clock:

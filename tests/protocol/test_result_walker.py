@@ -93,6 +93,9 @@ def test_base64_is_found_wherever_it_stands(content, shape, path):
 def test_base64_of_anything_counts_under_the_names_that_hold_some():
     assert blobs({"data": {"image": PLAIN}}) == [("data.image", PLAIN)]
     assert blobs({"data": {"token": PLAIN * 10}}) == []
+    long = base64.b64encode(b"a picture of a format that nobody knows yet " * 3).decode()
+    assert blobs({"result": long}) == [("result", long)]
+    assert blobs({"data": {"result": long}}) == []
 
 
 def test_base64_may_have_a_prefix_or_line_ends():

@@ -141,7 +141,7 @@ def _skin(lab: Floats, frame: _Frame, person: _Region, generic_skin: _Region) ->
 
     # Of all that has the colour of skin, keep what hangs together with the face, and arms and
     # hands: large pieces inside the person.
-    count, pieces = cv2.connectedComponents(((likely > 0.5) | face).astype(np.uint8))
+    count, pieces = _pieces((likely > 0.5) | face)
     sizes = np.bincount(pieces.ravel(), minlength=count)
     joined = np.zeros(count, bool)
     joined[np.unique(pieces[face])] = True
@@ -161,12 +161,18 @@ def _hair(lab: Floats, frame: _Frame, person: _Region, skin: Floats) -> Floats:
     crown = hair & (y < -0.25) & (np.abs(x) < 0.6)
     if crown.sum() > 20:
         hair &= _mahalanobis(lab, lab[crown], np.array([40.0, 10.0, 10.0])) < 12
-    count, pieces = cv2.connectedComponents(hair.astype(np.uint8))
+    count, pieces = _pieces(hair)
     keep = np.zeros(count, bool)
     for piece in range(1, count):
         inside = pieces == piece
         keep[piece] = inside.sum() > 0.03 * area and y[inside].min() < -0.15
     return np.asarray(keep[pieces], np.float32)
+
+
+def _pieces(region: _Region) -> tuple[int, NDArray[np.intp]]:
+    """Number the connected pieces of a region from 1; 0 is what lies outside of it."""
+    count, pieces = cv2.connectedComponents(region.astype(np.uint8))
+    return count, np.asarray(pieces, np.intp)
 
 
 def _mahalanobis(values: Floats, sample: Floats, spread: NDArray[np.float64]) -> Floats:

@@ -104,7 +104,7 @@ def recolor_template(
     """Make the colours of a template the main colours of a picture.
 
     Colours move by `degree` of the way in OKLab. Lightness moves with them along one rising curve
-    of bounded slope, half as far as the template's own lightness would have it.
+    of bounded slope, 65 % as far as the template's own lightness would have it.
 
     Args:
         image: height x width x 3.

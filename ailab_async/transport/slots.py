@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 import anyio
 from attrs import define
 
-from .errors import ClientClosed, NotDelivered
+from ..errors import ClientClosed, NotDelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -56,12 +56,23 @@ class Slots(Generic[ConnectionT]):
 
     def __init__(self, number: int, *, longest_wait: float) -> None:
         """``longest_wait`` is in seconds, for a free slot."""
+        self._number = number
         self._longest_wait = longest_wait
         self._limiter = anyio.CapacityLimiter(number)
         self._idle: list[Slot[ConnectionT]] = [Slot() for _ in range(number)]
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._partings: set[asyncio.Task[None]] = set()
         self.closed = False
+
+    @property
+    def limit(self) -> int:
+        """How many exchanges may run at once: at most the number of slots."""
+        return int(self._limiter.total_tokens)
+
+    @limit.setter
+    def limit(self, number: int) -> None:
+        # those that run beyond a lowered limit end in their time; none is broken off
+        self._limiter.total_tokens = max(1, min(number, self._number))
 
     @property
     def busy(self) -> int:
@@ -77,17 +88,45 @@ class Slots(Generic[ConnectionT]):
         self,
         exchange: Callable[[Slot[ConnectionT]], Coroutine[Any, Any, T]],
         *,
-        droppable: Callable[[], bool],
-        orphaned: Callable[[T], None] | None,
+        drop: Callable[[], bool],
+        orphaned: Callable[[T], None] | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> T:
         """Wait for a slot, run ``exchange`` on it in a task of its own, and return its result.
 
-        A cancelled caller leaves at once. The exchange is then cancelled where ``droppable()``,
-        and else goes on; what it returns is handed to ``orphaned``.
+        A cancelled caller leaves at once. The exchange is then cancelled where ``drop()`` says
+        that it can be, and else goes on; what it returns is handed to ``orphaned``. ``ended`` is called once, when
+        the exchange is over, also long after its caller has gone, or if none was begun.
 
         Raises `NotDelivered` if no slot becomes free in time, and `ClientClosed`.
         """
         borrower = object()
+        try:
+            await self._acquire(borrower)
+        except BaseException:
+            if ended is not None:
+                ended()
+            raise
+        slot = self._idle.pop()
+        task = asyncio.create_task(exchange(slot))
+        self._exchanges.add(task)
+        # in a callback and not in the task: a task cancelled before its first step runs nothing
+        task.add_done_callback(functools.partial(self._ended, slot, borrower, ended))
+        try:
+            # not asyncio.shield, which would lose the result of a task that ends together with us
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            if drop():
+                task.cancel()
+            elif orphaned is not None:
+                _hand_over(task, orphaned)
+            raise
+        if task.cancelled():
+            text = "The client was closed before this request was sent."
+            raise ClientClosed(text)
+        return task.result()
+
+    async def _acquire(self, borrower: object) -> None:
         try:
             with anyio.fail_after(self._longest_wait):
                 await self._limiter.acquire_on_behalf_of(borrower)
@@ -97,24 +136,6 @@ class Slots(Generic[ConnectionT]):
         if self.closed:
             self._limiter.release_on_behalf_of(borrower)
             raise ClientClosed
-        slot = self._idle.pop()
-        task = asyncio.create_task(exchange(slot))
-        self._exchanges.add(task)
-        # in a callback and not in the task: a task cancelled before its first step runs nothing
-        task.add_done_callback(functools.partial(self._ended, slot, borrower))
-        try:
-            # not asyncio.shield, which would lose the result of a task that ends together with us
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            if droppable():
-                task.cancel()
-            elif orphaned is not None:
-                _hand_over(task, orphaned)
-            raise
-        if task.cancelled():
-            text = "The client was closed before this request was sent."
-            raise ClientClosed(text)
-        return task.result()
 
     async def aclose(self, *, patience: float) -> None:
         """Let exchanges end for ``patience`` seconds, cancel the rest, close all connections.
@@ -134,8 +155,16 @@ class Slots(Generic[ConnectionT]):
             if connection is not None:
                 await _part(connection)
 
-    def _ended(self, slot: Slot[ConnectionT], borrower: object, task: asyncio.Task[Any]) -> None:
+    def _ended(
+        self,
+        slot: Slot[ConnectionT],
+        borrower: object,
+        ended: Callable[[], None] | None,
+        task: asyncio.Task[Any],
+    ) -> None:
         self._exchanges.discard(task)
+        if ended is not None:
+            ended()
         if not task.cancelled():
             task.exception()  # seen: whoever waited has it, and nobody may wait any more
         if not slot.clean and slot.connection is not None:

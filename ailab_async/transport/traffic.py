@@ -1,0 +1,430 @@
+"""All traffic of one client: submissions, queries and downloads, their attempts and their pace."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import anyio.to_thread
+
+from ..errors import AILabError, DownloadFailed, NotDelivered, ServiceUnavailable, Throttled
+from ..events import Action, EventHook, ExchangeEvent, Phase, Slowed, emit, listening
+from ..retry import Circuit, RetryPolicy, Throttle, TokenBucket
+from .addresses import FileAddress, checked, redirected
+from .exchange import Answer, SinkBroke, Timeouts, exchange, read, read_submission
+from .library import Connection, HTTPName, Library, Outgoing, borrow
+from .slots import Slot, Slots
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Collection, Coroutine, Mapping
+
+    from ..protocol.envelope import Reply
+    from ..protocol.multipart import MultipartBody
+    from ..protocol.services import Route, Service
+    from .budget import Hold
+    from .exchange import Sink
+
+    AttemptOf = Callable[[int, Slot[Connection]], Coroutine[Any, Any, "T"]]
+    """What is done in an attempt, numbered from 1, with a slot."""
+
+__all__ = ["Engine", "Transport"]
+
+T = TypeVar("T")
+
+MOST_REDIRECTS: Final = 3
+_OK: Final = 200
+
+
+class Engine(Protocol):
+    """A server inside this process: what ``Service.local()`` is reached through."""
+
+    @property
+    def app(self) -> Any:
+        """The ASGI application; may be called once `start` has returned."""
+
+    async def start(self) -> None:
+        """Make ready; called before the first request, and idempotent."""
+
+    async def aclose(self) -> None:
+        """End all work; bounded, and idempotent."""
+
+
+class Transport:
+    """Not for two event loops; the client sees to that."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        max_in_flight: int,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        engine: Engine | None = None,
+        http: HTTPName = "httpx",
+        http_client: Any = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        allow_hosts: Collection[str] | None = None,
+        on_event: EventHook | None = None,
+        max_answer_bytes: int = 64 * 2**20,
+    ) -> None:
+        """``engine`` answers in place of the network; the transport starts but never closes it."""
+        self._service = service
+        self._timeouts = timeouts
+        self._retry = retry
+        self._engine = engine
+        self._borrowed: Connection | None = None
+        self._http: HTTPName = http
+        if http_client is not None:
+            self._http, self._borrowed = borrow(http_client)
+        self._tls = ssl_context
+        self._proxy = proxy
+        self._allow_hosts = allow_hosts
+        self._on_event = on_event
+        self._max_answer_bytes = max_answer_bytes
+        self._library: Library
+        self._bucket = TokenBucket()
+        self._circuit = Circuit()
+        self._throttle = Throttle(max_in_flight)
+        self._calm_at = 0.0
+        self._slots: Slots[Connection] = Slots(max_in_flight, longest_wait=timeouts.slot)
+        # files lie elsewhere: on these connections a stalling host holds up no submission
+        self._file_slots: Slots[Connection] = Slots(max_in_flight, longest_wait=timeouts.slot)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way."""
+        return self._slots.at_rest and self._file_slots.at_rest
+
+    async def start(self) -> None:
+        """Load what is slow to load, off the loop. Raises `MissingExtra`."""
+        self._library = await anyio.to_thread.run_sync(Library, self._http)
+        if self._engine is not None:
+            await self._engine.start()
+        elif self._tls is None and self._borrowed is None:
+            self._tls = await anyio.to_thread.run_sync(self._library.tls_context)
+
+    async def submit(
+        self,
+        route: Route,
+        body: MultipartBody,
+        *,
+        accept: Callable[[Reply], T],
+        orphaned: Callable[[T], None],
+        hold: Hold | None = None,
+    ) -> T:
+        """Send a paid form and return ``accept(reply)``.
+
+        ``accept`` runs inside the exchange's own task as soon as the answer is there, also when
+        the caller is gone by then; in that case ``orphaned`` gets what it returned. ``hold`` is
+        kept for as long as an exchange holds the form.
+
+        A cancelled caller gets his cancellation at once. Before the first byte went out the
+        submission is dropped; after it the exchange ends by itself and is not repeated.
+
+        Raises `NotDelivered`, `OutcomeUnknown` or a `ServiceError`.
+        """
+
+        async def attempt(number: int, slot: Slot[Connection]) -> T:
+            answer = await self._on_slot(slot, "submit", "POST", route, number, body=body)
+            return accept(read_submission(answer, self._max_answer_bytes, route.host))
+
+        def drop() -> bool:
+            return not body.started and body.withdraw()
+
+        def begin() -> None:
+            # before the attempt is a task: the flags of the last one say nothing about this one
+            body.rewind()
+            if hold is not None:
+                hold.keep()
+
+        return await self._persistently(
+            "submit",
+            attempt,
+            route,
+            begin=begin,
+            ended=None if hold is None else hold.release,
+            drop=drop,
+            orphaned=orphaned,
+        )
+
+    async def query(
+        self, route: Route, params: Mapping[str, str], *, action: Action = "call", attempts: int = 0
+    ) -> Reply:
+        """GET a JSON answer. ``attempts`` overrides the policy's, where not 0.
+
+        Raises `NotDelivered` or `OutcomeUnknown` when the way failed, else a `ServiceError`.
+        """
+
+        async def attempt(number: int, slot: Slot[Connection]) -> Reply:
+            answer = await self._on_slot(slot, action, "GET", route, number, params=params)
+            return read(answer, self._max_answer_bytes)
+
+        return await self._persistently(action, attempt, route, attempts=attempts)
+
+    async def download(self, url: str, sink: Sink, *, max_bytes: int) -> int:
+        """Stream one result file into ``sink`` and return its size in bytes.
+
+        Neither key nor cookie is sent. At most three redirects are followed, each checked as the
+        first address was. ``sink`` gets the file from its first byte; it is tried again only where
+        nothing was handed over yet. Raises `DownloadFailed`.
+        """
+        taken = 0
+
+        async def take(chunk: bytes) -> None:
+            nonlocal taken
+            taken += len(chunk)
+            await sink(chunk)
+
+        async def attempt(
+            number: int, slot: Slot[Connection], *, address: FileAddress
+        ) -> str | None:
+            answer = await self._on_slot(
+                slot,
+                "download",
+                "GET",
+                address.route,
+                number,
+                address=address,
+                sink=take,
+                max_bytes=max_bytes,
+            )
+            onward = redirected(answer.status, answer.headers, address)
+            if onward is None and answer.status != _OK:
+                text = f"The result file answered HTTP {answer.status}."
+                raise DownloadFailed(text, action="download", host=address.route.host)
+            return onward
+
+        pin = self._engine is None and self._borrowed is None and self._proxy is None
+        for _ in range(MOST_REDIRECTS + 1):
+            address = await checked(
+                url, service=self._service, allow_hosts=self._allow_hosts, pin=pin
+            )
+            try:
+                onward = await self._persistently(
+                    "download",
+                    partial(attempt, address=address),
+                    address.route,
+                    final=lambda: taken > 0,
+                )
+            except SinkBroke as broke:
+                raise broke.__cause__ or broke from None
+            if onward is None:
+                return taken
+            url = onward
+        text = f"A result file is redirected more than {MOST_REDIRECTS} times."
+        raise DownloadFailed(text, action="download", host=address.route.host)
+
+    async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Wait for running exchanges, at most ``timeout`` seconds, then end them; idempotent."""
+        patience = self._timeouts.close if timeout is None else timeout
+        await asyncio.gather(
+            self._slots.aclose(patience=patience), self._file_slots.aclose(patience=0)
+        )
+
+    # --- attempts --------------------------------------------------------------------------------
+
+    async def _persistently(
+        self,
+        action: Action,
+        attempt: AttemptOf[T],
+        route: Route,
+        *,
+        begin: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] | None = None,
+        drop: Callable[[], bool] = lambda: True,
+        orphaned: Callable[[T], None] | None = None,
+        final: Callable[[], bool] = lambda: False,
+        attempts: int = 0,
+    ) -> T:
+        slots = self._file_slots if action == "download" else self._slots
+        number = 1
+        while True:
+            if action != "download":
+                await self._calm()
+            begin()
+            try:
+                result = await slots.run(
+                    partial(self._paced, attempt, number),
+                    drop=drop,
+                    orphaned=orphaned,
+                    ended=ended,
+                )
+            except AILabError as failure:
+                wait = None
+                if not (slots.closed or final() or number == attempts):
+                    wait = self._retry.wait(
+                        failure,
+                        action=action,
+                        attempt=number,
+                        bucket=self._bucket,
+                        dice=random.random(),  # noqa: S311  jitter, not a secret
+                    )
+                if wait is None:
+                    raise
+                self._tell(action, "retrying", route, number, error=failure, wait=wait)
+                await asyncio.sleep(wait)
+                number += 1
+            else:
+                self._bucket.give_back()
+                return result
+
+    async def _paced(self, attempt: AttemptOf[T], number: int, slot: Slot[Connection]) -> T:
+        """Make an attempt, and let what becomes of it set the pace of the whole client."""
+        clock = asyncio.get_running_loop().time
+        sent_at = clock()
+        try:
+            result = await attempt(number, slot)
+        except Throttled as throttled:
+            asked = self._retry.base if throttled.retry_after is None else throttled.retry_after
+            wait = min(asked, self._retry.longest_wait)
+            self._calm_at = max(self._calm_at, clock() + wait)
+            if self._throttle.cut(sent_at=sent_at, now=clock()):
+                self._slots.limit = self._throttle.limit
+                if listening(self._on_event):
+                    emit(self._on_event, Slowed(limit=self._throttle.limit, wait=wait))
+            raise
+        if self._throttle.grow():
+            self._slots.limit = self._throttle.limit
+        return result
+
+    async def _calm(self) -> None:
+        """Wait while the service has asked everybody to."""
+        clock = asyncio.get_running_loop().time
+        while (pause := self._calm_at - clock()) > 0:  # noqa: ASYNC110  it may be put off again
+            await asyncio.sleep(pause)
+
+    # --- one attempt -----------------------------------------------------------------------------
+
+    async def _on_slot(
+        self,
+        slot: Slot[Connection],
+        action: Action,
+        method: str,
+        route: Route,
+        number: int,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: MultipartBody | None = None,
+        address: FileAddress | None = None,
+        sink: Sink | None = None,
+        max_bytes: int | None = None,
+    ) -> Answer:
+        """Make one exchange on a slot, and keep account of it."""
+        clock = asyncio.get_running_loop().time
+        guarded = action != "download"
+        if guarded:
+            self._admit(route, clock())
+        slot.clean = False
+        began = clock()
+        upload = 0 if body is None else body.length
+        self._tell(action, "started", route, number, sent=upload)
+        try:
+            if slot.connection is None:
+                slot.connection = self._connection()
+            answer = await exchange(
+                slot.connection,
+                self._outgoing(action, method, route, number, params, body, address),
+                library=self._library,
+                action=action,
+                host=route.host,
+                deadline=self._timeouts.exchange(action, upload),
+                max_bytes=self._max_answer_bytes if max_bytes is None else max_bytes,
+                sink=sink,
+            )
+        except AILabError as failure:
+            self._tell(action, "failed", route, number, seconds=clock() - began, error=failure)
+            if guarded and self._unreached(failure):
+                self._circuit.failed(clock())
+            elif guarded:
+                self._circuit.connected()
+            raise
+        except BaseException:
+            self._circuit.gave_up()
+            raise
+        slot.clean = True
+        if guarded:
+            self._circuit.connected()
+        self._tell(
+            action,
+            "complete",
+            route,
+            number,
+            seconds=clock() - began,
+            sent=upload,
+            received=answer.size,
+            http_status=answer.status,
+        )
+        return answer
+
+    def _admit(self, route: Route, now: float) -> None:
+        wait = self._circuit.admit(now)
+        if wait:
+            text = (
+                f"{self._circuit.failures} connections to {route.host} failed in a row: nothing "
+                f"was sent, and none is tried for {wait:.1f} s"
+            )
+            raise ServiceUnavailable(text, retry_after=wait)
+
+    def _unreached(self, failure: AILabError) -> bool:
+        cause = failure.__cause__
+        return (
+            isinstance(failure, NotDelivered)
+            and cause is not None
+            and self._library.never_connected(cause)
+        )
+
+    def _outgoing(
+        self,
+        action: Action,
+        method: str,
+        route: Route,
+        number: int,
+        params: Mapping[str, str] | None,
+        body: MultipartBody | None,
+        address: FileAddress | None,
+    ) -> Outgoing:
+        # compressed answers are not asked for: a bomb of 269 bytes would unpack to gigabytes
+        headers = {"Host": route.host, "Accept-Encoding": "identity", "User-Agent": "ailab-async"}
+        if action != "download":
+            headers |= {"Accept": "application/json", **self._service.key_headers(route)}
+        if body is not None:
+            headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
+        url, sni = (route.url, None) if address is None else address.url_at(number)
+        return Outgoing(
+            method=method,
+            url=url,
+            headers=headers,
+            timeouts=self._timeouts.on_the_socket(),
+            params=params,
+            body=body,
+            sni=sni,
+        )
+
+    def _connection(self) -> Connection:
+        if self._engine is not None:
+            return self._library.inside(self._engine.app)
+        if self._borrowed is not None:
+            return self._borrowed
+        assert self._tls is not None  # noqa: S101  start has read it
+        return self._library.connection(self._tls, proxy=self._proxy)
+
+    def _tell(
+        self,
+        action: Action,
+        phase: Phase,
+        route: Route,
+        number: int,
+        *,
+        error: BaseException | None = None,
+        **facts: Any,
+    ) -> None:
+        if listening(self._on_event):
+            name = "" if error is None else type(error).__name__
+            event = ExchangeEvent(
+                action=action, phase=phase, host=route.host, attempt=number, error=name, **facts
+            )
+            emit(self._on_event, event)
