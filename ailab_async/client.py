@@ -116,6 +116,7 @@ class AsyncClient:
         self._fit = fit
         self._session: Session | None = None
         self._starting = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -308,12 +309,16 @@ class AsyncClient:
 
         Exchanges that are under way may end, for at most ``timeout`` seconds (``timeouts.close``
         by default). Tasks that are still open get `ClientClosed` with their ids; they go on at the
-        service. The engine inside this process, where it was used, is ended with its work.
+        service. The engine inside this process, where it was used, is ended with its work. All of
+        it is bounded, and carried through also when the caller is cancelled meanwhile.
         """
         self._closed = True
         session, self._session = self._session, None
         if session is not None:
-            await session.aclose(timeout)
+            session.check()
+            self._closing = asyncio.create_task(session.aclose(timeout))
+        if self._closing is not None:
+            await _carried_through(self._closing)
 
     async def __aenter__(self) -> Self:
         await self._ready()
@@ -325,9 +330,7 @@ class AsyncClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # the engine's processes are ended also where we are being cancelled; all of it is bounded
-        with anyio.CancelScope(shield=True):
-            await self.aclose()
+        await self.aclose()
 
     def __del__(self) -> None:
         if getattr(self, "_session", None) is not None:
@@ -354,6 +357,21 @@ class AsyncClient:
 
     def _policy(self, poll: PollPolicy | None) -> PollPolicy:
         return self._settings.poll if poll is None else poll.suited_to(self.service.name)
+
+
+async def _carried_through(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a bounded task; a cancellation meanwhile is raised after it."""
+    cancelled: asyncio.CancelledError | None = None
+    # the scope keeps anyio's cancellations out, which would come again and again
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    await task
 
 
 def _check_whole(name: str, value: object, least: int, most: int | None) -> None:

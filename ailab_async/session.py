@@ -146,7 +146,6 @@ class Session:
 
     async def aclose(self, timeout: float | None) -> None:  # noqa: ASYNC109
         """Settle every handle, let exchanges end for ``timeout`` seconds, end what is ours."""
-        self.check()
         # first the poller, so that looks do not take the time that submissions may have
         await self.poller.aclose()
         await self.transport.aclose(timeout)

@@ -170,7 +170,7 @@ async def test_a_failed_task_raises_what_the_service_said(service, photo):
             with pytest.raises(errors.TaskFailed) as caught:
                 await task
             assert caught.value.code == "ERROR_NO_FACE_IN_FILE"
-            assert isinstance(pickle.loads(pickle.dumps(caught.value)), errors.TaskFailed)  # noqa: S301
+            assert isinstance(pickle.loads(pickle.dumps(caught.value)), errors.TaskFailed)
         updates = [update.state async for update in task]
         assert updates == [TaskState.FAILED]
 
@@ -381,6 +381,33 @@ async def test_a_client_used_after_a_fork_says_so(service, photo, monkeypatch):
         with pytest.raises(errors.ClientMisused, match="process"):
             await client.submit(HDColorMigration(photo))
         monkeypatch.undo()
+
+
+async def test_closing_is_carried_through_when_its_caller_is_cancelled(service, photo):
+    release = asyncio.Event()
+
+    async def hold(seen):
+        if seen.method == "POST":
+            await release.wait()
+
+    service.before_answer = hold
+    client = client_of(service)
+    submitting = asyncio.create_task(client.submit(HDColorMigration(photo)))
+    while not service.accepted:
+        await asyncio.sleep(0.001)
+    session = client._session
+    closing = asyncio.create_task(client.aclose())
+    await asyncio.sleep(0)
+    for _ in range(3):
+        closing.cancel()
+        await asyncio.sleep(0)
+    assert not closing.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert session.transport.at_rest
+    with pytest.raises(errors.ClientClosed, match="t-1"):
+        await (await submitting)
 
 
 async def test_a_forgotten_client_only_warns(service):

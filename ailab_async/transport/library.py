@@ -72,6 +72,7 @@ class Connection(Protocol):
 
     async def send(self, outgoing: Outgoing) -> Incoming:
         """Send a request and return its answer as soon as the head is there."""
+        ...
 
     async def aclose(self) -> None:
         """Close it."""

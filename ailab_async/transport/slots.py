@@ -95,8 +95,9 @@ class Slots(Generic[ConnectionT]):
         """Wait for a slot, run ``exchange`` on it in a task of its own, and return its result.
 
         A cancelled caller leaves at once. The exchange is then cancelled where ``drop()`` says
-        that it can be, and else goes on; what it returns is handed to ``orphaned``. ``ended`` is called once, when
-        the exchange is over, also long after its caller has gone, or if none was begun.
+        that it can be, and else goes on; what it returns is handed to ``orphaned``. ``ended`` is
+        called once, when the exchange is over, also long after its caller has gone, or if none
+        was begun.
 
         Raises `NotDelivered` if no slot becomes free in time, and `ClientClosed`.
         """
@@ -110,7 +111,7 @@ class Slots(Generic[ConnectionT]):
         slot = self._idle.pop()
         task = asyncio.create_task(exchange(slot))
         self._exchanges.add(task)
-        # in a callback and not in the task: a task cancelled before its first step runs nothing
+        # in a callback, not in the task: one that is cancelled before its first step runs nothing
         task.add_done_callback(functools.partial(self._ended, slot, borrower, ended))
         try:
             # not asyncio.shield, which would lose the result of a task that ends together with us

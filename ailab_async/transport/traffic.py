@@ -199,7 +199,8 @@ class Transport:
             return onward
 
         pin = self._engine is None and self._borrowed is None and self._proxy is None
-        for _ in range(MOST_REDIRECTS + 1):
+        hops = 0
+        while True:
             address = await checked(
                 url, service=self._service, allow_hosts=self._allow_hosts, pin=pin
             )
@@ -214,9 +215,11 @@ class Transport:
                 raise broke.__cause__ or broke from None
             if onward is None:
                 return taken
+            hops += 1
+            if hops > MOST_REDIRECTS:
+                text = f"A result file is redirected more than {MOST_REDIRECTS} times."
+                raise DownloadFailed(text, action="download", host=address.route.host)
             url = onward
-        text = f"A result file is redirected more than {MOST_REDIRECTS} times."
-        raise DownloadFailed(text, action="download", host=address.route.host)
 
     async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Wait for running exchanges, at most ``timeout`` seconds, then end them; idempotent."""
