@@ -445,7 +445,11 @@ def _short(value: object, limit: int = 80) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    if len(text) <= limit:
+        return text
+    # the end stays: of a path it is the name of the file
+    tail = limit * 2 // 3
+    return f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
 def _some(ids: tuple[str, ...], most: int = 5) -> str:

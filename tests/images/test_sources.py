@@ -202,10 +202,8 @@ async def test_what_can_be_no_picture_is_refused(source):
 
 async def test_missing_files_directories_and_devices_are_refused_by_name(tmp_path):
     missing = await refusal_of(tmp_path / "missing.png")
-    assert (missing.limit, missing.value) == (
-        "an existing file",
-        str(tmp_path / "missing.png")[:80],
-    )
+    assert missing.limit == "an existing file"
+    assert missing.value.endswith("/missing.png")
     assert "directory" in (await refusal_of(tmp_path)).value
     assert "device" in (await refusal_of("/dev/zero")).value
     assert (await refusal_of(tmp_path / ("a" * 300))).limit == "a readable file"
