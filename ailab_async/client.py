@@ -174,7 +174,12 @@ class AsyncClient:
             hold.shrink(body.length)
             del parts, form
             return await session.transport.submit(
-                route, body, accept=accept, orphaned=session.orphaned, hold=hold
+                route,
+                body,
+                accept=accept,
+                orphaned=session.orphaned,
+                hold=hold,
+                filled=not operation.is_async,
             )
         finally:
             hold.release()

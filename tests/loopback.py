@@ -38,7 +38,11 @@ class Seen:
 
 @define
 class Reply:
-    """What is answered. ``cut`` ends the answer after so many bytes; ``drip`` sends it bytewise."""
+    """What is answered.
+
+    ``cut`` ends the answer after so many bytes, ``drip`` sends it bytewise, ``endless`` repeats the
+    body after the head; ``length`` lies about it, -1 leaves it out.
+    """
 
     status: int = 200
     body: bytes = b"{}"
@@ -46,6 +50,7 @@ class Reply:
     cut: int | None = None
     drip: asyncio.Event | None = None
     length: int | None = None
+    endless: bool = False
 
     def bytes(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status} Scripted"]
@@ -77,8 +82,9 @@ Handler = Callable[["Seen"], Awaitable[Reply] | Reply]
 class Loopback:
     """``handler`` answers whole requests; the other hooks interfere before that."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, *, tls=None) -> None:
         self.handler = handler
+        self.tls = tls
         self.seen: list[Seen] = []
         self.connections = 0
         self.open_now = 0
@@ -89,9 +95,9 @@ class Loopback:
         self._tasks: set[asyncio.Task] = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, *_):
@@ -155,6 +161,10 @@ class Loopback:
         reply = self.handler(seen)
         if asyncio.iscoroutine(reply):
             reply = await reply
+        return await self._say(reply, writer)
+
+    async def _say(self, reply, writer) -> bool:
+        """Send the answer, in its own odd way, and return whether the connection is kept."""
         data = reply.bytes()
         if reply.drip is not None:
             for start in range(len(data)):
@@ -162,6 +172,11 @@ class Loopback:
                 await writer.drain()
                 await reply.drip.wait()
             return True
+        if reply.endless:
+            writer.write(data)
+        while reply.endless:  # until the client hangs up
+            writer.write(reply.body)
+            await writer.drain()
         writer.write(data if reply.cut is None else data[: reply.cut])
         await writer.drain()
         return reply.cut is None and reply.length is None

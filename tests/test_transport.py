@@ -82,12 +82,13 @@ class Wire:
             assert not self.lent.is_closed
             await self.lent.aclose()
 
-    async def submit(self, body=None):
+    async def submit(self, body=None, **options):
         return await self.transport.submit(
             self.route,
             body or form(),
             accept=lambda reply: reply.task_id,
             orphaned=self.orphans.append,
+            **options,
         )
 
     async def look(self, **options):
@@ -438,7 +439,7 @@ async def test_after_a_storm_of_cancellations_everything_works():
     async with Loopback(slow) as server, Wire(server.url, max_in_flight=10) as wire:
 
         async def churn():
-            for _ in range(12):
+            for _ in range(50):
                 caller = asyncio.create_task(wire.look() if dice.random() < 0.5 else wire.submit())
                 await asyncio.sleep(dice.random() * 0.03)
                 caller.cancel()

@@ -139,6 +139,7 @@ async def exchange(
         failure = _failure(error, outgoing, library=library, action=action, host=host)
         if failure is error:
             raise
+        _forget_frames(error)
         raise failure from error
 
 
@@ -190,6 +191,22 @@ def _failure(
     else:
         text = f"{host} was asked, and no answer came: {cause}."
     return OutcomeUnknown(text, action=action, host=host)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the traceback of the HTTP library's error, and of those behind it.
+
+    Its frames hold the request's headers, and so the key, in their local variables, which some
+    loggers print. What the errors say stays.
+    """
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        link = chain.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            link.__traceback__ = None
+            chain += [link.__cause__, link.__context__]
 
 
 def _words(error: Exception, library: Library) -> str:

@@ -44,11 +44,13 @@ ConnectionT = TypeVar("ConnectionT", bound=Closable)
 class Slot(Generic[ConnectionT]):
     """A place for one exchange, with the connection that it leaves to the next.
 
-    Whoever uses it sets ``clean`` to false at the start and to true at a good end.
+    Whoever uses it sets ``clean`` to false at the start and to true at a good end. ``peer`` may say
+    whom the connection is to, for those who must not use another's (`Slots.leave`).
     """
 
     connection: ConnectionT | None = None
     clean: bool = True
+    peer: str | None = None
 
 
 class Slots(Generic[ConnectionT]):
@@ -127,6 +129,14 @@ class Slots(Generic[ConnectionT]):
             raise ClientClosed(text)
         return task.result()
 
+    def leave(self, slot: Slot[ConnectionT]) -> None:
+        """Close a slot's connection, beside what goes on."""
+        if slot.connection is not None:
+            parting = asyncio.create_task(_part(slot.connection))
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
+            slot.connection = None
+
     async def _acquire(self, borrower: object) -> None:
         try:
             with anyio.fail_after(self._longest_wait):
@@ -168,11 +178,8 @@ class Slots(Generic[ConnectionT]):
             ended()
         if not task.cancelled():
             task.exception()  # seen: whoever waited has it, and nobody may wait any more
-        if not slot.clean and slot.connection is not None:
-            parting = asyncio.create_task(_part(slot.connection))
-            self._partings.add(parting)
-            parting.add_done_callback(self._partings.discard)
-            slot.connection = None
+        if not slot.clean:
+            self.leave(slot)
         self._idle.append(slot)
         self._limiter.release_on_behalf_of(borrower)
 

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio.to_thread
 
-from ..errors import AILabError, DownloadFailed, NotDelivered, ServiceUnavailable, Throttled
-from ..events import Action, EventHook, ExchangeEvent, Phase, Slowed, emit, listening
+from ..errors import (
+    AILabError,
+    DownloadFailed,
+    NotDelivered,
+    OutcomeUnknown,
+    ServiceUnavailable,
+    Throttled,
+)
+from ..events import Action, EventHook, ExchangeEvent, Phase, Slowed, emit, listening, logger
 from ..retry import Circuit, RetryPolicy, Throttle, TokenBucket
 from .addresses import FileAddress, checked, redirected
 from .exchange import Answer, SinkBroke, Timeouts, exchange, read, read_submission
@@ -35,6 +42,13 @@ __all__ = ["Engine", "Transport"]
 T = TypeVar("T")
 
 MOST_REDIRECTS: Final = 3
+
+MOST_ANSWER: Final = 8 * 2**20
+"""Bytes of an answer that only names its files, which takes a few hundred."""
+
+MOST_FILLED_ANSWER: Final = 64 * 2**20
+"""Bytes of an answer that holds its files, as base64: that of a synchronous endpoint."""
+
 _OK: Final = 200
 
 
@@ -69,7 +83,7 @@ class Transport:
         proxy: str | None = None,
         allow_hosts: Collection[str] | None = None,
         on_event: EventHook | None = None,
-        max_answer_bytes: int = 64 * 2**20,
+        max_answer_bytes: int = MOST_ANSWER,
     ) -> None:
         """``engine`` answers in place of the network; the transport starts but never closes it."""
         self._service = service
@@ -115,22 +129,27 @@ class Transport:
         accept: Callable[[Reply], T],
         orphaned: Callable[[T], None],
         hold: Hold | None = None,
+        filled: bool = False,
     ) -> T:
         """Send a paid form and return ``accept(reply)``.
 
         ``accept`` runs inside the exchange's own task as soon as the answer is there, also when
         the caller is gone by then; in that case ``orphaned`` gets what it returned. ``hold`` is
-        kept for as long as an exchange holds the form.
+        kept for as long as an exchange holds the form. ``filled`` allows for an answer that holds
+        its files.
 
         A cancelled caller gets his cancellation at once. Before the first byte went out the
         submission is dropped; after it the exchange ends by itself and is not repeated.
 
         Raises `NotDelivered`, `OutcomeUnknown` or a `ServiceError`.
         """
+        bound = max(self._max_answer_bytes, MOST_FILLED_ANSWER if filled else 0)
 
         async def attempt(number: int, slot: Slot[Connection]) -> T:
-            answer = await self._on_slot(slot, "submit", "POST", route, number, body=body)
-            return accept(read_submission(answer, self._max_answer_bytes, route.host))
+            answer = await self._on_slot(
+                slot, "submit", "POST", route, number, body=body, max_bytes=bound
+            )
+            return accept(read_submission(answer, bound, route.host))
 
         def drop() -> bool:
             return not body.started and body.withdraw()
@@ -326,11 +345,17 @@ class Transport:
         upload = 0 if body is None else body.length
         self._tell(action, "started", route, number, sent=upload)
         try:
+            outgoing = self._outgoing(action, method, route, number, params, body, address)
+            if outgoing.sni != slot.peer:
+                # the library tells connections apart by network address: one whose certificate
+                # was checked for another name must not be used for this one
+                self._file_slots.leave(slot)
+                slot.peer = outgoing.sni
             if slot.connection is None:
                 slot.connection = self._connection()
             answer = await exchange(
                 slot.connection,
-                self._outgoing(action, method, route, number, params, body, address),
+                outgoing,
                 library=self._library,
                 action=action,
                 host=route.host,
@@ -340,6 +365,9 @@ class Transport:
             )
         except AILabError as failure:
             self._tell(action, "failed", route, number, seconds=clock() - began, error=failure)
+            if isinstance(failure, OutcomeUnknown) and body is not None:
+                # said here too, because the caller may have gone
+                logger.warning("a submission's outcome is unknown: %s", failure)
             if guarded and self._unreached(failure):
                 self._circuit.failed(clock())
             elif guarded:

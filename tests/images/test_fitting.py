@@ -155,6 +155,9 @@ async def test_an_exact_size_is_scaled_without_mixing():
     part, _ = await fitted(encoded(mask, "PNG"), fit_size=(200, 160))
     assert part.size == (200, 160)
     assert set(np.unique(np.asarray(opened(part.data)))) == {0, 255}
+    acceptable = encoded(mask.resize((100, 80)).convert("RGB"), "PNG")
+    part, _ = await fitted(acceptable, fit_size=(200, 160))
+    assert part.size == (200, 160)
 
 
 async def test_a_colour_profile_is_kept_and_other_metadata_is_not():

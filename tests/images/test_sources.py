@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -323,6 +324,14 @@ async def test_a_cancelled_load_ends_at_once_though_its_file_hangs():
     load.cancel()
     with pytest.raises(asyncio.CancelledError):
         await load
+    entered.clear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(load_part, Hanging(), ANY, field="image"))
+        await asyncio.to_thread(entered.wait)
+        fallback = threading.Timer(5, release.set)
+        fallback.start()
+        group.cancel_scope.cancel()
+    fallback.cancel()
     assert not release.is_set()
     release.set()
 

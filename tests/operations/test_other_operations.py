@@ -116,6 +116,7 @@ def test_styles_go_by_their_numbers():
             ("image", "image.png"),
             ("index", str(number)),
         ]
+        assert lines(operation.form(PARTS, task_type=False))[0] == ("image", "image.png")
     assert len(CartoonStyle) == 9
 
 
