@@ -22,8 +22,12 @@ from attrs import define, evolve, field, frozen, validators
 
 from .errors import (
     AILabError,
+    AuthenticationError,
     ClientClosed,
+    CreditsExhausted,
     DeliveryError,
+    EndpointRetired,
+    QuotaExceeded,
     ServiceError,
     ServiceUnavailable,
     TaskFailed,
@@ -54,6 +58,9 @@ RapidAPI each look counts against the plan's quota; our own engine is in this ho
 
 _SOON: Final = 0.0005
 """Seconds within which a look counts as due: finer than the timers of an event loop are."""
+
+_HOPELESS: Final = (AuthenticationError, CreditsExhausted, QuotaExceeded, EndpointRetired)
+"""Refusals of a look that asking again will not change; they say nothing about the task."""
 
 
 _POSITIVE: Final[Any] = validators.and_(validators.instance_of((int, float)), validators.gt(0))
@@ -274,6 +281,14 @@ class Poller:
                 emit(self._on_event, StateUnknown(task_id=watch.task_id, state=watch.state))
 
     def _refused(self, watch: Watch, error: ServiceError) -> None:
+        if isinstance(error, _HOPELESS):
+            text = f"The task cannot be asked for: {error}"
+            ids = (watch.task_id,)
+            unsettled = TaskUnsettled(
+                text, task_id=watch.task_id, task_ids=ids, state=watch.state, age=_age(watch)
+            )
+            self._settle(watch, unsettled, error)
+            return
         verdict = judge_look(error)
         if verdict is LookVerdict.NOT_FOUND:
             self._settle(watch, not_found(error, watch.task_id), error)

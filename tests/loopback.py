@@ -92,6 +92,7 @@ class Loopback:
         self.on_accept: Callable[[], None] | None = None
         self.on_head: Callable[[Seen], None] | None = None
         self.read_at_most: int | None = None
+        self.keep_bodies = True
         self._tasks: set[asyncio.Task] = set()
 
     async def __aenter__(self):
@@ -158,6 +159,8 @@ class Loopback:
                 return False
             seen.body += piece
         seen.whole = True
+        if not self.keep_bodies:
+            seen.body = b""
         reply = self.handler(seen)
         if asyncio.iscoroutine(reply):
             reply = await reply

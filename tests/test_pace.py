@@ -251,3 +251,33 @@ async def test_a_bomb_an_endless_body_and_a_lie_cost_little_memory():
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
         assert most < 20 * 2**20
+
+
+async def test_however_many_operations_wait_few_pictures_are_in_memory(tmp_path):
+    import tracemalloc
+
+    from PIL import Image
+
+    from ailab_async import AsyncClient, HDColorMigration, Service
+
+    photo = tmp_path / "photo.png"
+    noise = Image.effect_noise((640, 640), 90).convert("RGB")
+    Image.merge("RGB", [channel.rotate(90 * n) for n, channel in enumerate(noise.split())]).save(
+        photo, compress_level=0
+    )
+    size = photo.stat().st_size
+    assert size > 2**20
+    operations = [HDColorMigration(photo) for _ in range(200)]
+    async with Loopback(scripted(answer({"task_id": "t", "error_code": 0}))) as server:
+        server.keep_bodies = False
+        options = {"service": Service.local(server.url), "max_bytes_in_flight": 4 * size}
+        async with AsyncClient(**options) as client:
+            await client.submit(operations[0])
+            tracemalloc.start()
+            await asyncio.gather(*(client.submit(operation) for operation in operations))
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert client._session.budget.held == 0
+        assert len(server.whole()) == 201
+    # four at once, each twice here (the server reads it too), of 200
+    assert most < 12 * size

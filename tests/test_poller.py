@@ -159,6 +159,26 @@ async def test_doubtful_errors_count_as_failure_after_three_in_a_row():
     assert len(seat.times) == 6
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        errors.AuthenticationError("no", http_status=401),
+        errors.QuotaExceeded("no", http_status=429),
+        errors.EndpointRetired("no", code="ERROR_AI_NOT_EXISTS", http_status=404),
+    ],
+    ids=repr,
+)
+async def test_a_refused_key_breaks_the_waiting_off_at_once_and_is_no_failure(refusal):
+    poller, seat = make(), Seat(refusal)
+    poller.watch(seat.watch)
+    outcome = await seat.outcome()
+    assert type(outcome) is errors.TaskUnsettled
+    assert outcome.task_ids == ("t1",)
+    assert "client.attach('t1')" in str(outcome)
+    assert outcome.__cause__ is refusal
+    assert len(seat.times) == 1
+
+
 async def test_an_unknown_id_is_named():
     gone = errors.NotFound("gone", code="ERROR_RESOURCE_NOT_FOUND", http_status=404)
     poller, seat = make(), Seat(gone)
