@@ -55,8 +55,9 @@ class AsyncClient:
     `ServiceChosen`. ``service`` chooses explicitly.
 
     ``max_in_flight`` requests run at once, and the pictures of all of them are held to
-    ``max_bytes_in_flight`` bytes, however many operations wait. ``poll``, ``timeouts`` and
-    ``retry`` are frozen values.
+    ``max_bytes_in_flight`` bytes, however many operations wait. ``max_answer_bytes`` bounds an
+    answer that only names its files (one that holds them may have 64 MiB). ``poll``, ``timeouts``
+    and ``retry`` are frozen values.
     ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit.
     ``on_event`` hears of everything that happens; ``on_submitted`` gets each `Task` as soon as its
     id is known, before anything else is done with it, also when the caller was cancelled meanwhile:
@@ -82,6 +83,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         fit: bool = False,
         max_bytes_in_flight: int = 64 * 2**20,
+        max_answer_bytes: int = 8 * 2**20,
         http: HTTPName = "httpx",
         http_client: Any = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -93,6 +95,7 @@ class AsyncClient:
         """Raises `InvalidOperation` for values that cannot be; opens nothing yet."""
         _check_whole("max_in_flight", max_in_flight, 1, MOST_SLOTS)
         _check_whole("max_bytes_in_flight", max_bytes_in_flight, 1, None)
+        _check_whole("max_answer_bytes", max_answer_bytes, 1, None)
         if http not in {"httpx", "httpx2"}:
             raise InvalidOperation("http", "'httpx' or 'httpx2'", http)
         if http_client is not None:
@@ -112,6 +115,7 @@ class AsyncClient:
             proxy=proxy,
             allow_hosts=allow_hosts,
             max_bytes_in_flight=max_bytes_in_flight,
+            max_answer_bytes=max_answer_bytes,
         )
         self._fit = fit
         self._session: Session | None = None
@@ -144,6 +148,8 @@ class AsyncClient:
     ) -> Task[ResultT]:
         """Send an operation and return its task as soon as the service has accepted it.
 
+        ``fit`` overrides the operation's, which overrides the client's; ``poll`` the client's.
+
         Waits for a free slot, the upload and the answer. Raises `InvalidOperation` before anything
         is sent, `NotDelivered` (nothing was received), `OutcomeUnknown` (may have been, and is not
         repeated), or the `ServiceError` with which the service refused.
@@ -165,7 +171,7 @@ class AsyncClient:
         try:
             parts = await load_parts(
                 operation,
-                fit=self._fit if fit is None else fit,
+                fit=next(said for said in (fit, operation.fit, self._fit) if said is not None),
                 limiter=session.threads,
                 on_event=self._settings.on_event,
             )

@@ -66,8 +66,8 @@ class ExchangeEvent(Event):
     """One request and its answer.
 
     ``attempt`` counts from 1. ``seconds`` is the time since it started; ``sent`` and ``received``
-    are bytes of the bodies. ``error`` is the name of an error's class, ``wait`` the seconds until
-    the next attempt.
+    are bytes of the bodies. ``task_id`` is what a look asks for. ``error`` is the name of an
+    error's class, ``wait`` the seconds until the next attempt.
     """
 
     action: Action
@@ -78,6 +78,7 @@ class ExchangeEvent(Event):
     sent: int = 0
     received: int = 0
     http_status: int = 0
+    task_id: str = ""
     error: str = ""
     wait: float = 0.0
 

@@ -75,6 +75,7 @@ class Settings:
     proxy: str | None = None
     allow_hosts: Collection[str] | None = None
     max_bytes_in_flight: int = 64 * 2**20
+    max_answer_bytes: int = 8 * 2**20
     orphans: list[Task[Any]] = field(factory=list)
 
 
@@ -117,6 +118,7 @@ class Session:
             ssl_context=settings.ssl_context,
             proxy=settings.proxy,
             allow_hosts=settings.allow_hosts,
+            max_answer_bytes=settings.max_answer_bytes,
             on_event=settings.on_event,
         )
         try:

@@ -247,7 +247,7 @@ async def test_a_long_retry_after_is_raised_with_its_value(way):
         ("ERROR_NOT_ENOUGH_CREDITS", 429, errors.CreditsExhausted),
         ("ERROR_USER_NOT_EXISTS", 401, errors.AuthenticationError),
         ("ERROR_NO_FACE_IN_FILE", 422, errors.InputRejected),
-        ("ERROR_AI_NOT_EXISTS", 404, errors.EndpointRetired),
+        ("ERROR_AI_NOT_EXISTS", 404, errors.NotFound),  # the engine does not retire,
     ],
 )
 async def test_what_will_not_pass_is_said_once(way, code, status, kind):

@@ -83,6 +83,8 @@ class Operation(ABC, Generic[ResultT_co]):
     """What `read_result` returns."""
     needs_file: ClassVar[bool] = True
     """Whether an answer without a file is no result."""
+    fit: bool | None = None
+    """Whether pictures that break a limit are made acceptable; None leaves it to the client."""
     labels: ClassVar[Mapping[str, str]] = {}
     """Names to use in errors, for fields that the service calls otherwise than we do."""
 

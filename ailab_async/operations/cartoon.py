@@ -14,7 +14,7 @@ from attrs import field, frozen
 from ..images import PictureRules, show_source, source_key
 from .base import Fact, FormItem, Operation, TextField
 from .results import CartoonResult
-from .values import check_integer, check_picture
+from .values import check_fit, check_integer, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,7 @@ class CartoonGenerator(Operation[CartoonResult]):
 
     image: PictureSource = field(validator=check_picture, repr=show_source, eq=source_key)
     style: CartoonStyle = field(converter=_style)
+    fit: bool | None = field(default=None, validator=check_fit, kw_only=True, repr=False)
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return ``image``."""

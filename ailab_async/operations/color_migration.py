@@ -16,7 +16,7 @@ from ..errors import InvalidOperation
 from ..images import PictureRules, show_source, source_key
 from .base import Fact, FormItem, Operation, TextField
 from .results import ColorMigrationResult
-from .values import check_integer, check_number, check_picture, decimal_text
+from .values import check_fit, check_integer, check_number, check_picture, decimal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +118,7 @@ class HDColorMigration(Operation[ColorMigrationResult]):
     image: PictureSource = field(validator=check_picture, repr=show_source, eq=source_key)
     mode: Mode = field(factory=Auto, validator=_check_mode)
     degree: float = field(default=0.4, converter=_degree, kw_only=True)
+    fit: bool | None = field(default=None, validator=check_fit, kw_only=True, repr=False)
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return ``image``, and ``ref`` in the mode that has one."""

@@ -14,7 +14,7 @@ from ..images import check_source, show_source, source_key
 from .base import Fact, FormItem, Operation, TextField
 from .catalogue import EndpointSpec, FieldSpec, find_endpoint, near_words
 from .results import EndpointResult
-from .values import check_same_size, decimal_text
+from .values import check_fit, check_same_size, decimal_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,9 +59,16 @@ class Endpoint(Operation[EndpointResult]):
     spec: EndpointSpec
     texts: tuple[tuple[str, str], ...]
     sources: tuple[tuple[str, Any], ...] = field(eq=_keys)
+    fit: bool | None
 
     def __init__(
-        self, name_or_path: str, /, *, extra: Mapping[str, Any] | None = None, **fields: Any
+        self,
+        name_or_path: str,
+        /,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        fit: bool | None = None,
+        **fields: Any,
     ) -> None:
         """Check the fields against the catalogue. A field that is ``None`` is not sent.
 
@@ -72,6 +79,7 @@ class Endpoint(Operation[EndpointResult]):
         Raises `InvalidOperation` for an unknown endpoint, a field that is unknown, missing or of
         another type or value, and what can be no picture; the nearest names are in its hint.
         """
+        check_fit(self, None, fit)
         spec = find_endpoint(name_or_path, task_type=fields.get(_TASK_TYPE))
         unchecked = dict(extra or {})
         given = {name: value for name, value in fields.items() if value is not None}
@@ -98,6 +106,7 @@ class Endpoint(Operation[EndpointResult]):
             "spec": spec,
             "texts": tuple(texts.items()),
             "sources": tuple(sources.items()),
+            "fit": fit,
         }
         for fact, value in facts.items():
             object.__setattr__(self, fact, value)

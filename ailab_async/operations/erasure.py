@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from ..images import PictureRules, show_source, source_key
 from .base import Fact, FormItem, Operation
 from .results import ErasureResult
-from .values import check_picture, check_same_size
+from .values import check_fit, check_picture, check_same_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ class ImageErasure(Operation[ErasureResult]):
 
     image: PictureSource = field(validator=check_picture, repr=show_source, eq=source_key)
     mask: PictureSource = field(validator=check_picture, repr=show_source, eq=source_key)
+    fit: bool | None = field(default=None, validator=check_fit, kw_only=True, repr=False)
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return ``image`` and ``user_mask``."""

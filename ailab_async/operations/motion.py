@@ -15,7 +15,7 @@ from ..errors import InvalidOperation
 from ..images import PictureRules, show_source, source_key
 from .base import Fact, FormItem, Operation, TextField
 from .results import MotionResult
-from .values import check_picture
+from .values import check_fit, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,7 @@ class MicroMotion(Operation[MotionResult]):
 
     image: PictureSource = field(validator=check_picture, repr=show_source, eq=source_key)
     motion: Motion = field(validator=_check_motion)
+    fit: bool | None = field(default=None, validator=check_fit, kw_only=True, repr=False)
 
     def pictures(self) -> Mapping[str, tuple[PictureSource, PictureRules]]:
         """Return ``image``."""

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from ..images import Part
 
-__all__ = ["check_integer", "check_number", "check_picture", "check_same_size", "decimal_text"]
+__all__ = [
+    "check_fit",
+    "check_integer",
+    "check_number",
+    "check_picture",
+    "check_same_size",
+    "decimal_text",
+]
 
 
 def check_picture(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -62,3 +69,9 @@ def check_same_size(
     value = f"{part.width}x{part.height}"
     name = labels.get(field_name, field_name)
     raise InvalidOperation(name, limit, value, hint="Make it for this picture.")
+
+
+def check_fit(_: object, __: object, value: Any) -> None:
+    """Refuse what is neither a yes, a no, nor left to the client."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidOperation("fit", "True, False or None", value)

@@ -220,11 +220,22 @@ def _words(error: Exception, library: Library) -> str:
 
 
 def read(answer: Answer, max_bytes: int) -> Reply:
-    """Decode an answer; what the service asked to wait is kept in the error."""
+    """Decode an answer; what the service asked to wait is kept in the error.
+
+    A gateway that refuses or is busy need not speak JSON: its status is clear enough.
+    """
+    asked = retry_after(answer.headers)
     try:
         return decode(answer.status, answer.headers, answer.body, max_bytes=max_bytes)
+    except MalformedReply as error:
+        error.retry_after = asked
+        if answer.status == _TOO_MANY:
+            raise Throttled("", http_status=answer.status, retry_after=asked) from error
+        if answer.status == _UNAVAILABLE:
+            raise ServiceUnavailable("", http_status=answer.status, retry_after=asked) from error
+        raise
     except ServiceError as error:
-        error.retry_after = retry_after(answer.headers)
+        error.retry_after = asked
         raise
 
 
@@ -233,14 +244,6 @@ def read_submission(answer: Answer, max_bytes: int, host: str) -> Reply:
     try:
         return read(answer, max_bytes)
     except MalformedReply as error:
-        refusals: dict[int, type[ServiceError]] = {
-            _TOO_MANY: Throttled,
-            _UNAVAILABLE: ServiceUnavailable,
-        }
-        if kind := refusals.get(answer.status):
-            raise kind(
-                error.message, http_status=answer.status, retry_after=error.retry_after
-            ) from error
         if _REFUSED <= answer.status < _FAILED:
             raise
         raise _unknown(error, host) from error

@@ -12,7 +12,9 @@ import anyio.to_thread
 from ..errors import (
     AILabError,
     DownloadFailed,
+    EndpointRetired,
     NotDelivered,
+    NotFound,
     OutcomeUnknown,
     ServiceUnavailable,
     Throttled,
@@ -149,7 +151,7 @@ class Transport:
             answer = await self._on_slot(
                 slot, "submit", "POST", route, number, body=body, max_bytes=bound
             )
-            return accept(read_submission(answer, bound, route.host))
+            return accept(self._understood(read_submission, answer, bound, route.host))
 
         def drop() -> bool:
             return not body.started and body.withdraw()
@@ -180,7 +182,7 @@ class Transport:
 
         async def attempt(number: int, slot: Slot[Connection]) -> Reply:
             answer = await self._on_slot(slot, action, "GET", route, number, params=params)
-            return read(answer, self._max_answer_bytes)
+            return self._understood(read, answer, self._max_answer_bytes)
 
         return await self._persistently(action, attempt, route, attempts=attempts)
 
@@ -343,7 +345,9 @@ class Transport:
         slot.clean = False
         began = clock()
         upload = 0 if body is None else body.length
-        self._tell(action, "started", route, number, sent=upload)
+        asked = params or {}
+        task_id = asked.get("task_id") or asked.get("job_id") or ""
+        self._tell(action, "started", route, number, sent=upload, task_id=task_id)
         try:
             outgoing = self._outgoing(action, method, route, number, params, body, address)
             if outgoing.sni != slot.peer:
@@ -364,7 +368,10 @@ class Transport:
                 sink=sink,
             )
         except AILabError as failure:
-            self._tell(action, "failed", route, number, seconds=clock() - began, error=failure)
+            seconds = clock() - began
+            self._tell(
+                action, "failed", route, number, seconds=seconds, task_id=task_id, error=failure
+            )
             if isinstance(failure, OutcomeUnknown) and body is not None:
                 # said here too, because the caller may have gone
                 logger.warning("a submission's outcome is unknown: %s", failure)
@@ -388,8 +395,24 @@ class Transport:
             sent=upload,
             received=answer.size,
             http_status=answer.status,
+            task_id=task_id,
         )
         return answer
+
+    def _understood(self, reader: Callable[..., Reply], *args: Any) -> Reply:
+        """Read an answer; the engine's own "not offered" is no retirement by the service."""
+        try:
+            return reader(*args)
+        except EndpointRetired as error:
+            if self._service.name != "local":
+                raise
+            raise NotFound(
+                error.message,
+                code=error.code,
+                http_status=error.http_status,
+                request_id=error.request_id,
+                log_id=error.log_id,
+            ) from None
 
     def _admit(self, route: Route, now: float) -> None:
         wait = self._circuit.admit(now)
