@@ -64,7 +64,7 @@ async def test_looks_pause_while_the_service_asks_for_it():
         look = asyncio.create_task(wire.look(action="look", attempts=1))
         await asyncio.sleep(0.02)
         assert len(server.seen) == 1
-        wire.transport._calm_at = 0.0
+        wire.transport._pace._calm_at = 0.0
         look.cancel()
         await asyncio.wait((look,))
         await wire.look(action="look", attempts=1)
@@ -122,14 +122,14 @@ async def test_a_dead_server_is_told_at_once_and_costs_no_more_connections(unuse
 
 async def test_a_server_that_comes_back_is_found_by_a_probe(unused_tcp_port):
     async with Wire(f"http://127.0.0.1:{unused_tcp_port}", retry=ONCE) as wire:
-        wire.transport._circuit.pause = 0.0
+        wire.transport._pace.circuit.pause = 0.0
         for _ in range(8):
             with pytest.raises(errors.NotDelivered):
                 await wire.submit()
         async with Loopback(scripted(answer(ACCEPTED))) as server:
             wire.route = type(wire.route)(origin=server.url, path="/submit")
             assert await wire.submit() == "t-1"
-            assert not wire.transport._circuit.is_open
+            assert not wire.transport._pace.circuit.is_open
 
 
 async def test_two_thousand_calls_to_a_failing_server_cost_few_more():

@@ -16,14 +16,13 @@ from ..errors import (
     NotDelivered,
     NotFound,
     OutcomeUnknown,
-    ServiceUnavailable,
-    Throttled,
 )
-from ..events import Action, EventHook, ExchangeEvent, Phase, Slowed, emit, listening, logger
-from ..retry import Circuit, RetryPolicy, Throttle, TokenBucket
+from ..events import Action, EventHook, ExchangeEvent, Phase, emit, listening, logger
+from ..retry import RetryPolicy, TokenBucket
 from .addresses import FileAddress, checked, redirected
 from .exchange import Answer, SinkBroke, Timeouts, exchange, read, read_submission
 from .library import Connection, HTTPName, Library, Outgoing, borrow
+from .pace import Pace
 from .slots import Slot, Slots
 
 if TYPE_CHECKING:
@@ -103,10 +102,8 @@ class Transport:
         self._max_answer_bytes = max_answer_bytes
         self._library: Library
         self._bucket = TokenBucket()
-        self._circuit = Circuit()
-        self._throttle = Throttle(max_in_flight)
-        self._calm_at = 0.0
         self._slots: Slots[Connection] = Slots(max_in_flight, longest_wait=timeouts.slot)
+        self._pace = Pace(self._slots, retry=retry, on_event=on_event)
         # files lie elsewhere: on these connections a stalling host holds up no submission
         self._file_slots: Slots[Connection] = Slots(max_in_flight, longest_wait=timeouts.slot)
 
@@ -268,11 +265,11 @@ class Transport:
         number = 1
         while True:
             if action != "download":
-                await self._calm()
+                await self._pace.calm()
             begin()
             try:
                 result = await slots.run(
-                    partial(self._paced, attempt, number),
+                    partial(self._attempted, attempt, number, action),
                     drop=drop,
                     orphaned=orphaned,
                     ended=ended,
@@ -296,30 +293,12 @@ class Transport:
                 self._bucket.give_back()
                 return result
 
-    async def _paced(self, attempt: AttemptOf[T], number: int, slot: Slot[Connection]) -> T:
-        """Make an attempt, and let what becomes of it set the pace of the whole client."""
-        clock = asyncio.get_running_loop().time
-        sent_at = clock()
-        try:
-            result = await attempt(number, slot)
-        except Throttled as throttled:
-            asked = self._retry.base if throttled.retry_after is None else throttled.retry_after
-            wait = min(asked, self._retry.longest_wait)
-            self._calm_at = max(self._calm_at, clock() + wait)
-            if self._throttle.cut(sent_at=sent_at, now=clock()):
-                self._slots.limit = self._throttle.limit
-                if listening(self._on_event):
-                    emit(self._on_event, Slowed(limit=self._throttle.limit, wait=wait))
-            raise
-        if self._throttle.grow():
-            self._slots.limit = self._throttle.limit
-        return result
-
-    async def _calm(self) -> None:
-        """Wait while the service has asked everybody to."""
-        clock = asyncio.get_running_loop().time
-        while (pause := self._calm_at - clock()) > 0:  # noqa: ASYNC110  it may be put off again
-            await asyncio.sleep(pause)
+    async def _attempted(
+        self, attempt: AttemptOf[T], number: int, action: Action, slot: Slot[Connection]
+    ) -> T:
+        if action == "download":
+            return await attempt(number, slot)
+        return await self._pace.keep(attempt(number, slot))
 
     # --- one attempt -----------------------------------------------------------------------------
 
@@ -341,7 +320,7 @@ class Transport:
         clock = asyncio.get_running_loop().time
         guarded = action != "download"
         if guarded:
-            self._admit(route, clock())
+            self._pace.admit(route.host)
         slot.clean = False
         began = clock()
         upload = 0 if body is None else body.length
@@ -376,16 +355,16 @@ class Transport:
                 # said here too, because the caller may have gone
                 logger.warning("a submission's outcome is unknown: %s", failure)
             if guarded and self._unreached(failure):
-                self._circuit.failed(clock())
+                self._pace.unreached()
             elif guarded:
-                self._circuit.connected()
+                self._pace.circuit.connected()
             raise
         except BaseException:
-            self._circuit.gave_up()
+            self._pace.circuit.gave_up()
             raise
         slot.clean = True
         if guarded:
-            self._circuit.connected()
+            self._pace.circuit.connected()
         self._tell(
             action,
             "complete",
@@ -413,15 +392,6 @@ class Transport:
                 request_id=error.request_id,
                 log_id=error.log_id,
             ) from None
-
-    def _admit(self, route: Route, now: float) -> None:
-        wait = self._circuit.admit(now)
-        if wait:
-            text = (
-                f"{self._circuit.failures} connections to {route.host} failed in a row: nothing "
-                f"was sent, and none is tried for {wait:.1f} s"
-            )
-            raise ServiceUnavailable(text, retry_after=wait)
 
     def _unreached(self, failure: AILabError) -> bool:
         cause = failure.__cause__
