@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ResultExpired,
         ServiceError,
         ServiceUnavailable,
+        ServiceUnreachable,
         StateConflict,
         TaskCanceled,
         TaskError,
@@ -127,6 +128,7 @@ __all__ = [
     "Service",
     "ServiceError",
     "ServiceUnavailable",
+    "ServiceUnreachable",
     "StateConflict",
     "Task",
     "TaskCanceled",
@@ -155,7 +157,8 @@ _HOMES = {
         "DeliveryError DownloadFailed EndpointRetired FileKept InputRejected "
         "InvalidOperation LimitRetryFailed MalformedReply MissingExtra NotDelivered "
         "NotFound OutcomeUnknown PlatformError ProcessFailed QuotaExceeded ResultExpired "
-        "ServiceError ServiceUnavailable StateConflict TaskCanceled TaskError TaskFailed "
+        "ServiceError ServiceUnavailable ServiceUnreachable "
+        "StateConflict TaskCanceled TaskError TaskFailed "
         "TaskNotFound TaskTimeout TaskUnsettled Throttled TimeoutFailed"
     ),
     "events": "Event",

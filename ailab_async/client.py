@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
 
 import anyio
 
@@ -24,13 +25,13 @@ from .protocol.multipart import FormField, MultipartBody
 from .protocol.services import CREDITS, Service
 from .protocol.states import LookVerdict, TaskState, judge_look, read_state
 from .retry import RetryPolicy
-from .session import KINDS, Session, Settings, kind_of
+from .session import KINDS, Home, Session, Settings, kind_of
 from .task import Task, TaskRecord, TaskReport
 from .transport import HTTPName, Timeouts, borrow
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from .protocol.envelope import Reply
@@ -119,6 +120,7 @@ class AsyncClient:
         )
         self._fit = fit
         self._session: Session | None = None
+        self._home: dict[str, Home] = {}
         self._starting = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
@@ -158,6 +160,7 @@ class AsyncClient:
         is sent; after it the exchange ends by itself, ``on_submitted`` is called, and the task is
         in ``client.orphans``.
         """
+        _check_kind("operation", operation, Operation, "For example HDColorMigration('a.jpg').")
         session = await self._ready()
         service = self.service
         route = service.route(operation.name, operation.path)
@@ -239,13 +242,7 @@ class AsyncClient:
         out when the task is awaited.
         """
         session = await self._ready()
-        record = (
-            TaskRecord(id=task, stem=task[:40])
-            if isinstance(task, str)
-            else TaskRecord.from_json(task)
-        )
-        if not (record.id or record.request_id):
-            raise InvalidOperation("task", "a task id, not empty", task)
+        record = _record_of(task)
         here = self.service.name
         if record.service and record.service != here:
             hint = f"This client talks to the {here} service."
@@ -326,7 +323,7 @@ class AsyncClient:
         self._closed = True
         session, self._session = self._session, None
         if session is not None:
-            session.check()
+            self._home["here"].check()
             self._closing = asyncio.create_task(session.aclose(timeout))
         if self._closing is not None:
             await _carried_through(self._closing)
@@ -352,13 +349,22 @@ class AsyncClient:
         """Return what runs, started if need be, in the one loop and process it belongs to."""
         if self._closed:
             raise ClientClosed
+        # said at once, and not when the session is there: the lock below would never be released
+        # to somebody on another loop
+        self._home.setdefault("here", Home.of_now()).check()
         if self._session is None:
             async with self._starting:
                 if self._session is None:
                     self._tell_service()
-                    self._session = await Session.start(self._settings)
-        self._session.check()
+                    self._session = await self._started()
         return self._session
+
+    async def _started(self) -> Session:
+        session = await Session.start(self._settings)
+        if self._closed:  # in the meantime
+            await session.aclose(0)
+            raise ClientClosed
+        return session
 
     def _tell_service(self) -> None:
         logger.info("the %s service does the work (%s)", self.service.name, self._reason)
@@ -385,6 +391,24 @@ async def _carried_through(task: asyncio.Task[None]) -> None:
     await task
 
 
+def _record_of(task: object) -> TaskRecord:
+    if isinstance(task, str):
+        if task.lstrip().startswith("{"):
+            hint = "This is the JSON text of a record: attach(json.loads(text))."
+            raise InvalidOperation("task", "a task id or a record", task, hint=hint)
+        if not task.strip():
+            raise InvalidOperation("task", "a task id", "an empty text")
+        return TaskRecord(id=task, stem=task[:40])
+    _check_kind("task", task, Mapping, "A task id, or what task.record() returned.")
+    return TaskRecord.from_json(cast("Mapping[str, Any]", task))
+
+
+def _check_kind(name: str, value: object, kind: type[Any], hint: str) -> None:
+    """Refuse what is no ``kind``; type checkers see it earlier, newcomers here."""
+    if not isinstance(value, kind):
+        raise InvalidOperation(name, f"a {kind.__name__}", repr(value), hint=hint)
+
+
 def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
     limit = f"a whole number from {least}" + ("" if most is None else f" to {most}")
     if isinstance(value, bool) or not isinstance(value, int):
@@ -395,6 +419,10 @@ def _check_whole(name: str, value: object, least: int, most: int | None) -> None
 
 def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]:
     """Return the service and why it was chosen."""
+    if service is not None:
+        _check_kind("service", service, Service, "For example Service.local().")
+    if api_key is not None:
+        _check_kind("api_key", api_key, str, "The key as a text, or None for AILAB_API_KEY.")
     if service is not None:
         if api_key is not None:
             hint = "Give the key to the service: Service.direct(key)."

@@ -25,6 +25,7 @@
     │   │   └── TaskNotFound                  unknown or expired task id
     │   ├── PlatformError                     the service's own fault, not passing by itself
     │   ├── ServiceUnavailable                the service's own trouble, may pass
+    │   │   └── ServiceUnreachable            no connection for a while: nothing was sent
     │   └── MalformedReply                    an answer that cannot be read
     └── TaskError                             how a task ended, or did not
         ├── TaskFailed                        final: the service gave up on it
@@ -70,6 +71,7 @@ __all__ = [
     "ResultExpired",
     "ServiceError",
     "ServiceUnavailable",
+    "ServiceUnreachable",
     "StateConflict",
     "TaskCanceled",
     "TaskError",
@@ -134,7 +136,7 @@ class ClientClosed(AILabError, RuntimeError):
         """``text`` replaces the default sentence."""
         self.task_ids = tuple(task_ids)
         said = text or "This client is closed: make a new AsyncClient()."
-        if self.task_ids:
+        if self.task_ids and not text:
             said += (
                 f" {len(self.task_ids)} task(s) go on at the service; get them back with "
                 f"client.attach(id): {_some(self.task_ids)}."
@@ -243,7 +245,10 @@ class ServiceError(AILabError):
 class AuthenticationError(ServiceError):
     """The key, the account or its permission was refused. Never tried again."""
 
-    advice = "Check the API key (AILAB_API_KEY) and that it may use this endpoint."
+    advice = (
+        "Check the key (api_key=, or AILAB_API_KEY; AILAB_ENGINE_KEY for an engine of your own) "
+        "and that it may use this endpoint."
+    )
 
 
 class CreditsExhausted(ServiceError):
@@ -323,9 +328,25 @@ class ServiceUnavailable(ServiceError):
         if not self.task_id:
             return super()._text()
         return (
-            f"Task {self.task_id}: {super()._text()} The task goes on at the service: "
+            f"Task {self.task_id}: {super()._text()} The task may go on at the service: "
             f"client.attach({self.task_id!r}) waits for it again."
         )
+
+
+class ServiceUnreachable(ServiceUnavailable):
+    """Connecting failed several times in a row, so for ``retry_after`` seconds none is tried.
+
+    Nothing was sent. ``host`` is the server's.
+    """
+
+    def __init__(self, message: str = "", *, host: str = "", **fields: Any) -> None:
+        """``fields`` are those of `ServiceUnavailable`."""
+        self.host = host
+        super().__init__(message, **fields)
+
+    def _text(self) -> str:
+        again = "" if self.retry_after is None else f" Tried again in {self.retry_after:.1f} s."
+        return f"{self.host} cannot be reached: {self.message}, and nothing was sent.{again}"
 
 
 class MalformedReply(ServiceError):

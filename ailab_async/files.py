@@ -21,11 +21,11 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from .errors import DownloadFailed, FileKept
+from .errors import ClientClosed, DownloadFailed, FileKept
 from .operations import ResultFile, files_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .transport import Transport
 
@@ -50,6 +50,7 @@ class Files:
     transport: Transport
     limiter: anyio.CapacityLimiter
     max_bytes: int = MAX_FILE_BYTES
+    ends_with_client: bool = False
 
     def of(self, raw: Any, *, stem: str, task_id: str, now: datetime) -> tuple[ResultFile, ...]:
         """Return the files that an answer names, in its order, as ``stem-1``, ``stem-2`` and so on.
@@ -67,7 +68,7 @@ class Files:
         async def keep(piece: bytes) -> None:
             pieces.append(piece)
 
-        await self.transport.download(file.url or "", keep, max_bytes=self.max_bytes)
+        await self._download(file, keep)
         return b"".join(pieces)
 
     async def save(
@@ -88,13 +89,22 @@ class Files:
                 data = await self._off_loop(_decoded, file.base64)
                 await self._off_loop(draft.write, data)
             else:
-                await self._fetch_into(draft, file.url or "")
+                await self._fetch_into(draft, file)
             return await self._off_loop(draft.finish, name, file.name, overwrite)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._off_loop(draft.discard)
 
-    async def _fetch_into(self, draft: _Draft, url: str) -> None:
+    async def _download(self, file: ResultFile, sink: Callable[[bytes], Awaitable[None]]) -> None:
+        try:
+            await self.transport.download(file.url or "", sink, max_bytes=self.max_bytes)
+        except ClientClosed:
+            text = "The client of this result is closed: read and save inside its 'async with'."
+            if file.task_id and not self.ends_with_client:
+                text += f" client.attach({file.task_id!r}) of a new one gets the result again."
+            raise ClientClosed(text) from None
+
+    async def _fetch_into(self, draft: _Draft, file: ResultFile) -> None:
         waiting = bytearray()
 
         async def take(piece: bytes) -> None:
@@ -104,7 +114,7 @@ class Files:
                 waiting.clear()
                 await self._off_loop(draft.write, data)
 
-        await self.transport.download(url, take, max_bytes=self.max_bytes)
+        await self._download(file, take)
         await self._off_loop(draft.write, bytes(waiting))
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:

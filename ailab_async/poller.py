@@ -30,6 +30,7 @@ from .errors import (
     QuotaExceeded,
     ServiceError,
     ServiceUnavailable,
+    ServiceUnreachable,
     TaskFailed,
     TaskNotFound,
     TaskTimeout,
@@ -56,6 +57,9 @@ _RHYTHM: Final[dict[str, float]] = {"direct": 5.0, "rapidapi": 15.0, "local": 0.
 """Seconds between looks. The service advises 5 (docs page "Querying Async Task Results"); at
 RapidAPI each look counts against the plan's quota; our own engine is in this house."""
 
+_LEAST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
+
 _SOON: Final = 0.0005
 """Seconds within which a look counts as due: finer than the timers of an event loop are."""
 
@@ -74,8 +78,8 @@ class PollPolicy:
     rhythm that suits the service: 5 s, at RapidAPI 15 s, for the local engine 50 ms. Each interval
     is ``growth`` times the last, and up to ``jitter`` of itself is added at random. ``deadline`` is
     the age at which waiting ends in `TaskTimeout` (30 minutes: results are kept at least as long).
-    ``tolerance`` looks in a row may fail on their own account. ``max_looks_per_second`` holds for
-    all tasks of a client together.
+    ``tolerance`` looks in a row may fail on their own account, ever farther apart.
+    ``max_looks_per_second`` holds for all tasks of a client together.
     """
 
     first: float | None = field(default=None, validator=validators.optional(_POSITIVE))
@@ -95,6 +99,21 @@ class PollPolicy:
         """Return this policy with the service's rhythm where none was given."""
         interval = _RHYTHM[service] if self.interval is None else self.interval
         return evolve(self, first=interval if self.first is None else self.first, interval=interval)
+
+    def after_trouble(self, troubles: int) -> float:
+        """Return the least seconds to the next look after so many failed ones in a row.
+
+        They double from the interval, 1 s at the least, up to 60 s: five take half a minute with
+        the local engine and over two minutes with the service, which an outage may well last.
+        """
+        assert self.interval is not None  # noqa: S101  suited_to was called
+        doubled = max(self.interval, _LEAST_PAUSE) * 2.0 ** min(troubles - 1, 16)
+        return float(min(doubled, _LONGEST_PAUSE))
+
+    @property
+    def patience(self) -> float:
+        """How many seconds of failing looks are borne."""
+        return sum(self.after_trouble(number) for number in range(1, self.tolerance + 1))
 
     def next_interval(self, looks: int, dice: float) -> float:
         """Return the seconds from look number ``looks`` to the next; ``dice`` is 0 up to 1."""
@@ -119,6 +138,7 @@ class Watch:
     began: float
     looks: int = 0
     troubles: int = 0
+    troubled_at: float | None = None
     doubts: int = 0
     state: str = ""
     warned: bool = False
@@ -165,8 +185,11 @@ class Poller:
             self._runner = asyncio.create_task(self._run(), context=contextvars.Context())
             self._runner.add_done_callback(self._ended)
 
-    async def aclose(self) -> None:
-        """End all looks and settle every open watch with `ClientClosed`; idempotent."""
+    async def aclose(self, *, lost: bool = False) -> None:
+        """End all looks and settle every open watch with `ClientClosed`; idempotent.
+
+        ``lost`` says that the tasks end with the client, because the engine is its own.
+        """
         self._closed = True
         tasks = [*self._looking, *([] if self._runner is None else [self._runner])]
         for task in tasks:
@@ -174,8 +197,11 @@ class Poller:
         if tasks:
             await asyncio.wait(tasks)
         ids = self.open_ids
+        text = ""
+        if lost and ids:
+            text = f"The client was closed with {len(ids)} task(s) open; its own engine ended too."
         for watch in tuple(self._open):
-            self._settle(watch, ClientClosed(task_ids=ids))
+            self._settle(watch, ClientClosed(text, task_ids=ids))
 
     # --- the one task ----------------------------------------------------------------------------
 
@@ -238,6 +264,9 @@ class Poller:
             reply = await watch.look()
         except ClientClosed:
             return  # aclose settles every watch
+        except ServiceUnreachable as error:
+            self._unreachable(watch, error)
+            return
         except ServiceError as error:
             self._refused(watch, error)
         except DeliveryError as error:
@@ -247,6 +276,8 @@ class Poller:
         if watch.open:
             dice = random.random()  # noqa: S311  jitter, not a secret
             pause = watch.policy.next_interval(watch.looks, dice)
+            if watch.troubles:
+                pause = max(pause, watch.policy.after_trouble(watch.troubles))
             self._put(watch, asyncio.get_running_loop().time() + pause)
 
     def _expired(self, watch: Watch) -> None:
@@ -264,6 +295,7 @@ class Poller:
             return  # its deadline came first
         reading = read_state(reply.raw)
         watch.troubles = watch.doubts = 0
+        watch.troubled_at = None
         watch.state = reading.word or reading.state
         watch.changed(reading)
         if reading.state is TaskState.SUCCEEDED:
@@ -304,15 +336,35 @@ class Poller:
     def _trouble(self, watch: Watch, error: ServiceError | DeliveryError) -> None:
         """Count a look that failed on its own account."""
         watch.troubles += 1
+        if watch.troubled_at is None:
+            watch.troubled_at = asyncio.get_running_loop().time()
         asked = getattr(error, "retry_after", None)
         if asked:
             # the service asks everybody to wait; each task's deadline ends its waiting all the same
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + asked)
-        if watch.troubles <= watch.policy.tolerance:
-            return
+        if watch.troubles > watch.policy.tolerance:
+            self._give_up(watch, error)
+
+    def _unreachable(self, watch: Watch, error: ServiceUnreachable) -> None:
+        """Put a look off that was not made at all, for as long as failing looks would be borne.
+
+        Connections are probed one at a time for the whole client, so failures are not counted
+        here: a hundred tasks would otherwise wait a hundred times as long as one.
+        """
+        watch.looks -= 1
+        now = asyncio.get_running_loop().time()
+        if watch.troubled_at is None:
+            watch.troubled_at = now
+        end = watch.troubled_at + watch.policy.patience
+        if now >= end:
+            self._give_up(watch, error)
+        else:
+            self._put(watch, min(end, now + (error.retry_after or 0.0) + self._gap))
+
+    def _give_up(self, watch: Watch, error: ServiceError | DeliveryError) -> None:
         said = error.message if isinstance(error, ServiceError) else str(error)
         lost = ServiceUnavailable(
-            f"{watch.troubles} looks in a row failed, the last with: {said}",
+            f"asking failed {max(watch.troubles, 1)} time(s) in a row, the last with: {said}",
             task_id=watch.task_id,
             code=getattr(error, "code", ""),
             http_status=getattr(error, "http_status", 0),

@@ -37,6 +37,7 @@ from .errors import (
     NotDelivered,
     OutcomeUnknown,
     ServiceUnavailable,
+    ServiceUnreachable,
     Throttled,
 )
 
@@ -201,7 +202,7 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:
     """Say whether repeating ``action`` after ``failure`` can help and cannot cost."""
     if isinstance(failure, NotDelivered | Throttled):
         return True
-    if isinstance(failure, ServiceUnavailable) and not failure.http_status:
+    if isinstance(failure, ServiceUnreachable):
         return False  # our own circuit, which is there to say so at once
     if isinstance(failure, ServiceUnavailable):
         # a code is the service's own statement; a bare status is a gateway's, of which only

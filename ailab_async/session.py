@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .protocol.envelope import Reply
     from .retry import RetryPolicy
 
-__all__ = ["Session", "Settings", "kind_of"]
+__all__ = ["KINDS", "Home", "Session", "Settings", "kind_of"]
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -79,6 +79,35 @@ class Settings:
     orphans: list[Task[Any]] = field(factory=list)
 
 
+@frozen(kw_only=True)
+class Home:
+    """The event loop and the process that a client belongs to."""
+
+    loop: asyncio.AbstractEventLoop
+    process: int
+
+    @classmethod
+    def of_now(cls) -> Home:
+        """Return where we are."""
+        return cls(loop=asyncio.get_running_loop(), process=os.getpid())
+
+    def check(self) -> None:
+        """Raise `ClientMisused` on another loop or in another process."""
+        here = self.of_now()
+        if here.process != self.process:
+            text = (
+                f"This client was started in process {self.process} and is used in "
+                f"{here.process}: make an AsyncClient() in each process."
+            )
+            raise ClientMisused(text)
+        if here.loop is not self.loop:
+            text = (
+                f"This client was started on event loop {id(self.loop):#x} and is used on "
+                f"{id(here.loop):#x}: make an AsyncClient() in each asyncio.run() and thread."
+            )
+            raise ClientMisused(text)
+
+
 class Session:
     """Transport, poller, files and threads of one client, on one event loop in one process."""
 
@@ -89,7 +118,11 @@ class Session:
         self.settings = settings
         self.transport = transport
         self.threads = anyio.CapacityLimiter(THREADS)
-        self.files = Files(transport=transport, limiter=self.threads)
+        self.files = Files(
+            transport=transport,
+            limiter=self.threads,
+            ends_with_client=own_engine is not None,
+        )
         self.poller = Poller(
             looks_at_once=settings.max_in_flight - 1,
             looks_per_second=settings.poll.max_looks_per_second,
@@ -98,7 +131,6 @@ class Session:
         self.budget = Budget(settings.max_bytes_in_flight)
         self._own_engine = own_engine
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
 
     @classmethod
     async def start(cls, settings: Settings) -> Self:
@@ -130,26 +162,10 @@ class Session:
             raise
         return cls(settings, transport=transport, own_engine=own_engine)
 
-    def check(self) -> None:
-        """Raise `ClientMisused` on another loop or in another process."""
-        if os.getpid() != self._process:
-            text = (
-                f"This client was started in process {self._process} and is used in "
-                f"{os.getpid()}: make an AsyncClient() in each process."
-            )
-            raise ClientMisused(text)
-        here = asyncio.get_running_loop()
-        if here is not self._loop:
-            text = (
-                f"This client was started on event loop {id(self._loop):#x} and is used on "
-                f"{id(here):#x}: make an AsyncClient() in each asyncio.run()."
-            )
-            raise ClientMisused(text)
-
     async def aclose(self, timeout: float | None) -> None:  # noqa: ASYNC109
         """Settle every handle, let exchanges end for ``timeout`` seconds, end what is ours."""
         # first the poller, so that looks do not take the time that submissions may have
-        await self.poller.aclose()
+        await self.poller.aclose(lost=self._own_engine is not None)
         await self.transport.aclose(timeout)
         if self._own_engine is not None:
             await self._own_engine.aclose()

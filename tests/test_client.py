@@ -605,3 +605,80 @@ async def test_the_direct_service_is_asked_with_its_key(photo):
                 await client.run(HDColorMigration(photo))
     assert submit.call_count == 1
     assert submit.calls.last.request.headers["ailabapi-api-key"] == "sentinel-key"
+
+
+# --- what newcomers do ----------------------------------------------------------------------------
+
+
+async def test_two_threads_that_start_one_client_together_are_told_apart(service, photo):
+    """The second loop must not wait for a lock that only the first one can release."""
+    import threading
+
+    client = AsyncClient(service=Service.local(service.url), poll=QUICK)
+    barrier, outcomes = threading.Barrier(2), []
+
+    def use():
+        async def submit():
+            barrier.wait(timeout=10)
+            try:
+                async with asyncio.timeout(10):
+                    await client.credits()
+            except errors.ClientMisused:
+                outcomes.append("misused")
+            except errors.NotFound:
+                outcomes.append("answered")
+                await client.aclose()
+
+        asyncio.run(submit())
+
+    await asyncio.gather(asyncio.to_thread(use), asyncio.to_thread(use))
+    assert sorted(outcomes) == ["answered", "misused"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ('{"id": "t-1"}', "json.loads"),
+        (7, "record"),
+        (None, "record"),
+        ("  ", "task id"),
+        ({}, "id"),
+    ],
+)
+async def test_a_wrong_thing_to_attach_says_what_is_right(service, wrong, words):
+    async with client_of(service) as client:
+        with pytest.raises(errors.InvalidOperation, match=words):
+            await client.attach(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["photo.jpg", HDColorMigration, None])
+async def test_what_is_no_operation_is_named(service, wrong):
+    async with client_of(service) as client:
+        with pytest.raises(errors.InvalidOperation, match="HDColorMigration"):
+            await client.run(wrong)
+
+
+def test_what_is_no_service_or_key_is_named():
+    with pytest.raises(errors.InvalidOperation, match=r"Service\.local"):
+        AsyncClient(service="local")
+    with pytest.raises(errors.InvalidOperation, match="api_key"):
+        AsyncClient(5)
+
+
+async def test_a_result_after_its_client_says_how_to_get_it_again(service, photo, tmp_path):
+    async with client_of(service) as client:
+        result = await client.run(HDColorMigration(photo))
+    with pytest.raises(errors.ClientClosed, match=r"client\.attach\('t-1'\)"):
+        await result.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_client_closed_while_it_starts_leaves_nothing_open(service, photo):
+    client = client_of(service)
+    submitting = asyncio.create_task(client.submit(HDColorMigration(photo)))
+    await asyncio.sleep(0)
+    await client.aclose()
+    with pytest.raises(errors.ClientClosed):
+        await submitting
+    assert client._session is None
+    assert service.accepted == []

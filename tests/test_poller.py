@@ -149,6 +149,41 @@ async def test_too_many_broken_looks_end_the_waiting_with_the_id():
     assert lost.__cause__ is BAD_GATEWAY
 
 
+async def test_failing_looks_are_put_ever_farther_apart():
+    poller, seat = make(), Seat(BAD_GATEWAY)
+    poller.watch(seat.watch)
+    await seat.outcome()
+    assert seat.times == pytest.approx([5, 10, 20, 40, 80, 140])
+    local = Seat(BAD_GATEWAY, service="local")
+    poller.watch(local.watch)
+    await local.outcome()
+    steps = [later - earlier for earlier, later in itertools.pairwise(local.times)]
+    assert steps == pytest.approx([1, 2, 4, 8, 16])
+
+
+@pytest.mark.parametrize("number", [1, 16, 100])
+async def test_an_outage_is_borne_as_long_by_many_tasks_as_by_one(number):
+    """Only one connection is probed at a time, whoever asks; the others hear so at once."""
+    down = errors.ServiceUnreachable("5 connections failed", host="h", retry_after=2.0)
+    poller = make()
+    seats = [Seat(down, task_id=str(each), service="local") for each in range(number)]
+    for seat in seats:
+        poller.watch(seat.watch)
+    for seat in seats:
+        lost = await seat.outcome()
+        assert type(lost) is errors.ServiceUnavailable
+        assert seat.looks == 0, "a look that was not made is none"
+    assert asyncio.get_running_loop().time() == pytest.approx(31, abs=1)
+
+
+async def test_an_outage_that_passes_costs_nothing():
+    down = errors.ServiceUnreachable("5 connections failed", host="h", retry_after=10.0)
+    poller, seat = make(), Seat(*[down] * 8, SUCCESS)
+    poller.watch(seat.watch)
+    assert (await seat.outcome()).raw == SUCCESS
+    assert asyncio.get_running_loop().time() == pytest.approx(85, abs=1)
+
+
 async def test_doubtful_errors_count_as_failure_after_three_in_a_row():
     doubt = errors.ServiceUnavailable(code="PROCESSING_FAILURE", http_status=500)
     poller, seat = make(), Seat(doubt, doubt, QUEUED, doubt, doubt, doubt, SUCCESS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ServiceUnavailable, Throttled
+from ..errors import ServiceUnreachable, Throttled
 from ..events import EventHook, Slowed, emit, listening
 from ..retry import Circuit, RetryPolicy, Throttle
 
@@ -43,17 +43,14 @@ class Pace:
             await asyncio.sleep(pause)
 
     def admit(self, host: str) -> None:
-        """Raise `ServiceUnavailable` where connecting has failed too often; nothing is sent then.
+        """Raise `ServiceUnreachable` where connecting has failed too often; nothing is sent then.
 
         Whoever passes reports back with ``circuit.connected``, `unreached` or ``gave_up``.
         """
         wait = self.circuit.admit(asyncio.get_running_loop().time())
         if wait:
-            text = (
-                f"{self.circuit.failures} connections to {host} failed in a row: nothing was "
-                f"sent, and none is tried for {wait:.1f} s"
-            )
-            raise ServiceUnavailable(text, retry_after=wait)
+            text = f"{self.circuit.failures} connections failed in a row"
+            raise ServiceUnreachable(text, host=host, retry_after=wait)
 
     def unreached(self) -> None:
         """Count a connection that failed."""
