@@ -287,8 +287,8 @@ class EndpointRetired(NotFound):
     """The service no longer offers this endpoint."""
 
     advice = (
-        "The hosted endpoint is retired; the local engine makes the same pictures on this "
-        "computer: AsyncClient(service=Service.local())."
+        "The hosted endpoint is retired. The way on is the local engine, for what it makes: "
+        "AsyncClient(service=Service.local())."
     )
 
 

@@ -296,7 +296,7 @@ class Poller:
         reading = read_state(reply.raw)
         watch.troubles = watch.doubts = 0
         watch.troubled_at = None
-        watch.state = reading.word or reading.state
+        watch.state = str(reading.state) if reading.known else reading.word
         watch.changed(reading)
         if reading.state is TaskState.SUCCEEDED:
             self._settle(watch, reply)

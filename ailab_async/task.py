@@ -187,7 +187,7 @@ class Task(Generic[ResultT]):
             if not self._done.is_set():
                 raise TaskTimeout(
                     task_id=self.id or self.request_id,
-                    state=self._word or self._state,
+                    state=self._shown_state(),
                     age=self._age(),
                     waited=timeout or 0.0,
                 ) from None
@@ -245,6 +245,11 @@ class Task(Generic[ResultT]):
                 self._updates.append(TaskUpdate(state=TaskState.FAILED, word=word, age=self._age()))
         self._done.set()
         self._notify()
+
+    def _shown_state(self) -> str:
+        """Return the state in words: a number of the service says little."""
+        unknown = self._state is TaskState.UNKNOWN
+        return self._word or "open" if unknown else str(self._state)
 
     def _notify(self) -> None:
         # whoever waits has this event; who comes later waits for the next
