@@ -190,8 +190,12 @@ class NotDelivered(DeliveryError):
 class OutcomeUnknown(DeliveryError):
     """The whole request went out and no readable answer came back.
 
-    The service may have accepted and billed it, so it is never sent again by itself.
+    The service may have accepted and billed it, so it is never sent again by itself. ``request_id``
+    and ``excerpt`` are what an unreadable answer did say, empty where there was none.
     """
+
+    request_id = ""
+    excerpt = ""
 
 
 class DownloadFailed(DeliveryError):
@@ -428,12 +432,24 @@ class TaskCanceled(TaskFailed):
 class TaskTimeout(TaskError, TimeoutError):
     """Waiting took longer than it may. The task itself goes on: attach its id to resume."""
 
-    def __init__(self, *, task_id: str, state: str = "", age: float = 0.0, waited: float) -> None:
-        """``waited`` is the limit that ran out, in seconds."""
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        state: str = "",
+        age: float = 0.0,
+        waited: float,
+        over: bool = False,
+    ) -> None:
+        """``waited`` is the limit that ran out, in seconds.
+
+        ``over`` says that it was the poll policy's deadline: this handle has stopped looking.
+        """
         self.waited = waited
+        resume = "" if over else "await it again, or "
         super().__init__(
             f"Task {task_id} was still {state or 'open'} after {waited:g} s of waiting "
-            f"(age {age:.0f} s). It goes on at the service: await it again, or "
+            f"(age {age:.0f} s). It goes on at the service: {resume}"
             f"client.attach({task_id!r}) in any process.",
             task_id=task_id,
             state=state,

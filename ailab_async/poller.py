@@ -16,6 +16,7 @@ import contextvars
 import heapq
 import itertools
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, evolve, field, frozen, validators
@@ -27,6 +28,7 @@ from .errors import (
     CreditsExhausted,
     DeliveryError,
     EndpointRetired,
+    NotDelivered,
     QuotaExceeded,
     ServiceError,
     ServiceUnavailable,
@@ -220,7 +222,7 @@ class Poller:
                 self._not_before = max(self._not_before, clock()) + self._gap
                 looking = asyncio.create_task(self._look(watch))
                 self._looking.add(looking)
-                looking.add_done_callback(self._looked)
+                looking.add_done_callback(partial(self._looked, watch))
             pause: float | None = None
             if self._heap and len(self._looking) < self._most:
                 pause = max(0.0, max(self._heap[0][0], self._not_before) - clock())
@@ -234,13 +236,19 @@ class Poller:
     def _ended(self, runner: asyncio.Task[None]) -> None:
         if self._runner is runner:
             self._runner = None
-        if not runner.cancelled() and (crash := runner.exception()) is not None:
+        if runner.cancelled():
+            if self._open and not self._closed:
+                self._crashed(asyncio.CancelledError("the poller was cancelled from outside"))
+        elif (crash := runner.exception()) is not None:
             self._crashed(crash)
 
-    def _looked(self, looking: asyncio.Task[None]) -> None:
+    def _looked(self, watch: Watch, looking: asyncio.Task[None]) -> None:
         self._looking.discard(looking)
         self._wake.set()
-        if not looking.cancelled() and (crash := looking.exception()) is not None:
+        if looking.cancelled():
+            if watch.open and not self._closed:  # somebody else's doing: the task is still ours
+                self._put(watch, asyncio.get_running_loop().time() + _LEAST_PAUSE)
+        elif (crash := looking.exception()) is not None:
             self._crashed(crash)
 
     def _crashed(self, crash: BaseException) -> None:
@@ -262,8 +270,10 @@ class Poller:
         watch.looks += 1
         try:
             reply = await watch.look()
-        except ClientClosed:
-            return  # aclose settles every watch
+        except ClientClosed as error:
+            if self._closed:
+                return  # aclose settles every watch
+            self._trouble(watch, NotDelivered(str(error), action="look"))
         except ServiceUnreachable as error:
             self._unreachable(watch, error)
             return
@@ -287,6 +297,7 @@ class Poller:
             state=watch.state,
             age=_age(watch),
             waited=watch.policy.deadline,
+            over=True,
         )
         self._settle(watch, timeout)
 
@@ -341,7 +352,8 @@ class Poller:
         asked = getattr(error, "retry_after", None)
         if asked:
             # the service asks everybody to wait; each task's deadline ends its waiting all the same
-            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + asked)
+            pause = min(asked, _LONGEST_PAUSE)
+            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + pause)
         if watch.troubles > watch.policy.tolerance:
             self._give_up(watch, error)
 

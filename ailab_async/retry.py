@@ -4,8 +4,9 @@ In words:
 
 - A **submission** is paid for and has no idempotency key. It is sent again only if its body
   provably never reached the server whole (`NotDelivered`), or if the server answered that it made
-  nothing: the code table says *throttled* or *transient*, or the gateway said 429 or 503. Anything
-  else is the caller's to decide.
+  nothing: the code table says *throttled* or *transient*, or the gateway said 429 or 503. A code
+  that no table has, or that says the work took too long, is no such statement. Anything else is
+  the caller's to decide.
 - A **look** (the query of a task) and any other **call** that only reads costs nothing to repeat:
   it is tried again after every kind of broken exchange and every passing trouble. The poller has
   its own rhythm and patience for looks, so it asks for a single attempt.
@@ -40,6 +41,7 @@ from .errors import (
     ServiceUnreachable,
     Throttled,
 )
+from .protocol.codes import CODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +56,9 @@ _FAILED: Final = 500
 
 _REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses by which a server says that it did not take the request up (RFC 9110 and 6585)."""
+
+_TAKEN_UP: Final = frozenset({"AI_SERVICE_TIMEOUT"})
+"""Transient codes that say that the work had begun."""
 
 _MOST_DIGITS: Final = 9
 """More digits than that in ``Retry-After`` are decades."""
@@ -207,7 +212,9 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:
     if isinstance(failure, ServiceUnavailable):
         # a code is the service's own statement; a bare status is a gateway's, of which only
         # these say that nothing was taken up
-        return action != "submit" or bool(failure.code) or failure.http_status in _REFUSED_UNREAD
+        if action != "submit" or failure.http_status in _REFUSED_UNREAD:
+            return True
+        return failure.code in CODES and failure.code not in _TAKEN_UP
     if isinstance(failure, MalformedReply):
         return action != "submit" and not _REFUSED <= failure.http_status < _FAILED
     return action != "submit" and isinstance(failure, OutcomeUnknown | DownloadFailed)

@@ -180,6 +180,8 @@ class Task(Generic[ResultT]):
         kin, `TaskNotFound`, `ServiceUnavailable` where asking failed too often, `ClientClosed`. A
         cancellation ends this waiting and nothing else.
         """
+        if self._done.is_set():
+            await asyncio.sleep(0)  # a loop over this must not keep everybody else from running
         try:
             async with asyncio.timeout(timeout):
                 await self._done.wait()
@@ -227,6 +229,8 @@ class Task(Generic[ResultT]):
     def _settle(self, outcome: Reply | AILabError) -> None:
         """Take the end; a success that cannot be read is an error, never a lost waiter."""
         if isinstance(outcome, Reply):
+            if self._state is not TaskState.SUCCEEDED:  # answered at once, without a look
+                self._read_state(StateReading(state=TaskState.SUCCEEDED))
             try:
                 self._outcome = self._read(outcome)
             except Exception as error:  # noqa: BLE001  whatever it is, the waiters must hear of it

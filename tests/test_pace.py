@@ -281,3 +281,60 @@ async def test_however_many_operations_wait_few_pictures_are_in_memory(tmp_path)
         assert len(server.whole()) == 201
     # four at once, each twice here (the server reads it too), of 200
     assert most < 12 * size
+
+
+async def test_a_place_given_to_somebody_who_was_cancelled_goes_to_the_next(caplog):
+    budget = Budget(10)
+    first = await budget.hold(10)
+    waiting = [asyncio.create_task(budget.hold(4)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    first.release()  # in the same step: nobody has told the budget of the cancellation
+    await asyncio.wait(waiting)
+    assert budget.held == 8
+    for task in waiting[1:]:
+        (await task).release()
+    assert budget.held == 0
+
+
+async def test_any_order_of_cancellations_and_releases_leaves_nothing_held():
+    import random
+
+    dice = random.Random(7)  # noqa: S311  the same order each time
+    for _ in range(200):
+        budget = Budget(10)
+        holds, waiting = [await budget.hold(10)], []
+        for _ in range(30):
+            step = dice.random()
+            if step < 0.4:
+                waiting.append(asyncio.create_task(budget.hold(dice.randint(1, 12))))
+            elif step < 0.6 and waiting:
+                dice.choice(waiting).cancel()
+            elif step < 0.8 and holds:
+                holds.pop().release()
+            else:
+                await asyncio.sleep(0)
+                done = [task for task in waiting if task.done()]
+                waiting = [task for task in waiting if not task.done()]
+                holds += [task.result() for task in done if not task.cancelled()]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        holds += [task.result() for task in waiting if not task.cancelled()]
+        for hold in holds:
+            hold.release()
+        assert budget.held == 0
+
+
+async def test_a_closed_budget_lets_nobody_wait():
+    budget = Budget(10)
+    first = await budget.hold(10)
+    waiting = [asyncio.create_task(budget.hold(5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    budget.close()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert type(outcome) is errors.ClientClosed
+    with pytest.raises(errors.ClientClosed):
+        await budget.hold(1)
+    first.release()
+    assert budget.held == 0

@@ -246,20 +246,20 @@ async def test_the_deadline_ends_waiting_while_a_look_hangs():
 
 
 async def test_retry_after_pauses_all_looks_but_no_deadline():
-    throttled = errors.Throttled(code="EXCEEDING_LIMITS", http_status=429, retry_after=300.0)
+    throttled = errors.Throttled(code="EXCEEDING_LIMITS", http_status=429, retry_after=40.0)
     poller = make()
     first = Seat(throttled, SUCCESS)
     second = Seat(QUEUED, SUCCESS, task_id="t2", policy=PollPolicy(first=7, interval=5, jitter=0))
-    third = Seat(SUCCESS, task_id="t3", policy=PollPolicy(first=8, jitter=0, deadline=100))
+    third = Seat(SUCCESS, task_id="t3", policy=PollPolicy(first=8, jitter=0, deadline=30))
     for seat in (first, second, third):
         poller.watch(seat.watch)
     timeout = await third.outcome()
     assert isinstance(timeout, errors.TaskTimeout)
-    assert asyncio.get_running_loop().time() == pytest.approx(100)
+    assert asyncio.get_running_loop().time() == pytest.approx(30)
     await first.outcome()
     await second.outcome()
-    assert first.times == pytest.approx([5, 305], abs=0.1)
-    assert second.times == pytest.approx([305, 310], abs=0.1)
+    assert first.times == pytest.approx([5, 45], abs=0.1)
+    assert second.times == pytest.approx([45, 50], abs=0.1)
     assert third.times == []
 
 

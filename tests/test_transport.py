@@ -513,3 +513,62 @@ def test_a_key_is_not_sent_over_plain_http_to_another_computer():
     with pytest.raises(errors.InvalidOperation, match="https"):
         Service.direct("sentinel-key", base_url="http://example.test")
     assert Service.direct("k", base_url="http://127.0.0.1:1").base_url == "http://127.0.0.1:1"
+
+
+# --- what the review of a sceptic found -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer({"error_code_str": "UPSTREAM_REQUEST_TIMEOUT"}, 504),
+        answer({"error_detail": {"code": "BAD_GATEWAY"}}, 502),
+        answer({"error_code": "E_WHATEVER"}, 500),
+        answer({"error_code_str": "REQUEST_TIMEOUT"}, 408),
+        answer({"task_id": "t-9"}, 302),
+        Reply(status=204, body=b"", length=-1),
+    ],
+    ids=str,
+)
+async def test_words_that_no_table_has_are_no_statement_about_the_form(fault):
+    async with Loopback(scripted(fault)) as server, Wire(server.url) as wire:
+        with pytest.raises(errors.OutcomeUnknown):
+            await wire.submit()
+        assert len(server.whole()) == 1
+
+
+async def test_a_timeout_by_the_services_own_code_is_not_repeated():
+    late = answer({"error_detail": {"code": "AI_SERVICE_TIMEOUT"}}, 504)
+    async with Loopback(scripted(late)) as server, Wire(server.url) as wire:
+        with pytest.raises(errors.ServiceUnavailable):
+            await wire.submit()
+        assert len(server.whole()) == 1
+
+
+async def test_another_word_of_success_is_one():
+    accepted = answer({"error_code": 0, "task_id": "t-202"}, 202)
+    async with Loopback(scripted(accepted)) as server, Wire(server.url) as wire:
+        assert await wire.submit() == "t-202"
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        errors.ServiceUnavailable("journal is down", http_status=503),
+        errors.Throttled(http_status=429),
+        errors.NotDelivered("journal"),
+        OSError("disk"),
+    ],
+    ids=repr,
+)
+async def test_what_accepting_raises_is_never_taken_for_a_refusal(raised):
+    def accept(_):
+        raise raised
+
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+        with pytest.raises(type(raised)) as caught:
+            await wire.transport.submit(
+                wire.route, form(), accept=accept, orphaned=wire.orphans.append
+            )
+        assert caught.value is raised
+        assert len(server.whole()) == 1

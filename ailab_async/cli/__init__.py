@@ -8,10 +8,12 @@ the subcommand that needs it.
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from .. import __version__
 from .exits import MEANINGS, Exit
+from .streams import every_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +29,14 @@ examples:
   ailab color *.jpg --colors 4 --degree 0.6        four of each photo
   ailab color harbour.jpg --template 056A6B,C0392B
   ailab color harbour.jpg --ref sunset.jpg
+  ailab color scan.webp --fit                      convert and scale it where it must be
 
 services:
-  The environment variable AILAB_API_KEY chooses the service "direct"; without it, the pictures are
-  made on this computer. Which service does the work is said before it begins. --service rapidapi
-  takes its key from AILAB_RAPIDAPI_KEY, --url one for that engine, if it wants any, from
-  AILAB_ENGINE_KEY.
+  The environment variable AILAB_API_KEY chooses the service "direct", AILAB_ENGINE_URL the local
+  engine at that address (ailab serve), as --url does; only one of them may be set. Without either,
+  and with --service local, the pictures are made by the command itself. Which service does the
+  work is said before it begins. --service rapidapi takes its key from AILAB_RAPIDAPI_KEY; an
+  engine elsewhere that wants a key gets that in AILAB_ENGINE_KEY.
 
 output:
   The paths of the files that were made go to standard output, a line each; everything else goes to
@@ -51,12 +55,24 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; `SystemExit` after ``--help`` or wrong usage."""
-    arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.run(arguments)
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    return code
+    with every_stream():
+        arguments = _parsed(argv)
+        try:
+            code: int = arguments.run(arguments)
+        except KeyboardInterrupt:
+            return Exit.INTERRUPTED
+        return code
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, surplus = parser.parse_known_args(argv)
+    if surplus:
+        hint = ""
+        if all(re.fullmatch("#?[0-9A-Fa-f]{6}", word) for word in surplus):
+            hint = "; colours of --template want commas between them, and no spaces"
+        parser.error(f"unrecognized arguments: {' '.join(surplus)}{hint}")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,6 +112,11 @@ def _add_color(commands: argparse._SubParsersAction[_Parser]) -> None:
     how.add_argument("--template", metavar="HEX,…", help="template: 1 to 7 colours, as 056A6B")
     how.add_argument("--ref", metavar="PHOTO", help="ref: the photo whose colours are taken")
     how.add_argument("--degree", metavar="D", help="how strongly, 0 to 1 (default: 0.4)")
+    color.add_argument(
+        "--fit",
+        action="store_true",
+        help="make photos acceptable (convert, turn upright, scale) instead of refusing them",
+    )
     where = color.add_argument_group("files")
     where.add_argument(
         "--out", metavar="FOLDER", default="out", help="folder for the results (default: out)"

@@ -10,33 +10,26 @@ import asyncio
 import contextlib
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from ..client import AsyncClient
-from ..errors import AILabError, MissingExtra, NotDelivered
-from ..events import Event, ServiceChosen
-from ..operations import HDColorMigration
+from ..errors import AILabError, MissingExtra, NotDelivered, ServiceUnreachable
+from ..events import Event, ExchangeEvent, ServiceChosen
+from ..operations import HDColorMigration, RefPic
 from .exits import Exit, exit_for, exit_for_all, stops_everything
 from .explain import explain
+from .interruption import closing_line, interrupted
+from .options import Job, Wrong, folder_from, job_from, service_from
 from .output import Photo, Reporter, choose
-from .plan import (
-    Job,
-    Wrong,
-    check_names,
-    check_photo,
-    job_from,
-    prepare_folder,
-    remove_empty,
-    service_from,
-)
+from .plan import check_names, check_photo, distinct, prepare_folder, remove_empty
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
 
     from ..protocol.services import Service
 
@@ -47,22 +40,35 @@ _T = TypeVar("_T")
 _AT_ONCE: Final = 16
 _READ_AT_ONCE: Final = 4
 
+_UNREACHED: Final = frozenset({"NotDelivered", "OutcomeUnknown"})
+"""Errors of looks that say that there was no answer at all."""
+
 
 def color(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code says how it went."""
     reporter = choose(as_json=arguments.json, quiet=arguments.quiet)
     try:
-        job, service = job_from(arguments), service_from(arguments)
-        photos = [Photo(path) for path in arguments.photos]
-        out = Path(arguments.out)
-        run = _Run(job, service, photos, out, overwrite=arguments.overwrite, reporter=reporter)
-        try:
-            return asyncio.run(run.all())
-        finally:
-            run.tidy()
+        code = _color(arguments, reporter)
     except Wrong as wrong:
         reporter.problem(str(wrong))
-        return wrong.code
+        code = wrong.code
+    if reporter.lost:
+        made = f"what was made is in {arguments.out}"
+        reporter.problem(f"standard output cannot be written: {reporter.lost}; {made}.")
+        code = code or Exit.CANNOT_WRITE
+    return code
+
+
+def _color(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    job, service, out = job_from(arguments), service_from(arguments), folder_from(arguments)
+    photos, notes = distinct(arguments.photos)
+    for note in notes:
+        reporter.note(note)
+    run = _Run(job, service, photos, out, overwrite=arguments.overwrite, reporter=reporter)
+    try:
+        return asyncio.run(run.all())
+    finally:
+        run.tidy()
 
 
 class _Run:
@@ -86,6 +92,12 @@ class _Run:
         self._reporter = reporter
         self._reason = ""
         self._made_folders: list[Path] = []
+        self._reference: Photo | None = None
+        self._told: set[Photo] = set()
+        self._lasting = False
+        self._elsewhere = False
+        self._orphaned = False
+        self._outage = False
         self._stopped_by: BaseException | None = None
         self._ended = Exit.INTERRUPTED
 
@@ -97,7 +109,9 @@ class _Run:
                 if ready:
                     await self._send(ready)
         except asyncio.CancelledError:
-            # asyncio.run cancels us once for Ctrl-C; what is to be said then has been said
+            # asyncio.run cancels us once for Ctrl-C
+            self._tell_interrupted()
+            self._close()
             return self._ended
         self._reporter.summary(self._photos)
         return exit_for_all(Exit(photo.exit_code) for photo in self._photos)
@@ -110,10 +124,14 @@ class _Run:
     async def _check(self) -> list[Photo]:
         limiter = anyio.CapacityLimiter(_READ_AT_ONCE)
         if self._job.reference is not None:
-            reference = Photo(self._job.reference)
-            if not await check_photo(self._job, reference, limiter=limiter):
+            reference = self._reference = Photo(self._job.reference)
+            part = await check_photo(self._job, reference, limiter=limiter)
+            if part is None:
                 message = f"--ref {reference.path}: {reference.message}"
                 raise Wrong(message)
+            if reference.changes:
+                # fitted once, and not again for every photo
+                self._job.mode = RefPic(part.data)
         readable: set[Photo] = set()
 
         async def check(photo: Photo) -> None:
@@ -132,75 +150,119 @@ class _Run:
         ready = await anyio.to_thread.run_sync(look_at_folder, limiter=limiter)
         for photo in self._photos:
             if photo.message:
-                self._reporter.done(photo)
+                self._tell(photo)
         return ready
 
     async def _send(self, photos: list[Photo]) -> None:
         try:
             client = AsyncClient(service=self._service, on_event=self._heard)
+            service = client.service
+            self._lasting = not service.embedded
+            self._elsewhere = service.name == "local" and self._lasting
             try:
                 async with client:
-                    service = client.service
                     self._reporter.service(service.name, _about(service, self._reason))
-                    with self._reporter.at_work(len(photos)):
-                        await _each(photos, lambda one: self._do(client, one), at_once=_AT_ONCE)
+                    if self._reference is not None and self._reference.changes:
+                        self._reporter.fitted(self._reference)
+                    try:
+                        with self._reporter.at_work(len(photos)):
+                            await _each(photos, lambda one: self._do(client, one), at_once=_AT_ONCE)
+                    except asyncio.CancelledError:
+                        # now, and not when the last exchanges have ended
+                        self._tell_interrupted()
+                        raise
             finally:
                 self._tell_orphans(client)
         except MissingExtra as error:
             message = f"{error} (or use --service direct)."
             raise Wrong(message) from None
         except AILabError as error:
-            raise Wrong(explain(error), exit_for(error)) from None
+            text = explain(error, elsewhere=self._elsewhere, url="AILAB_ENGINE_URL")
+            raise Wrong(text, exit_for(error)) from None
+
+    def _tell(self, photo: Photo) -> None:
+        self._told.add(photo)
+        self._reporter.done(photo)
+
+    def _tell_interrupted(self) -> None:
+        """Tell of every photo that was not told of, in the order of the command line."""
+        for photo in self._photos:
+            if photo not in self._told:
+                photo.exit_code = self._ended
+                photo.message = interrupted(photo, lasting=self._lasting)
+                self._tell(photo)
 
     def _tell_orphans(self, client: AsyncClient) -> None:
         """Name the tasks that were accepted after the run had been interrupted: they are billed."""
         if not client.service.embedded:
             for task in client.orphans:
+                self._orphaned = True
                 stem = task.record()["stem"]
                 self._reporter.problem(f"the service goes on with task {task.id} for {stem}.")
+
+    def _close(self) -> None:
+        if len(self._photos) > 1:
+            text = closing_line(
+                self._photos,
+                overwrite=self._overwrite,
+                lasting=self._lasting,
+                orphaned=self._orphaned,
+            )
+            self._reporter.interrupted(text)
 
     async def _do(self, client: AsyncClient, photo: Photo) -> None:
         """Take one photo to its end; only a cancellation comes out of here."""
         if self._stopped_by is not None:
             photo.exit_code = exit_for(self._stopped_by)
             photo.message = "was not sent, for the same reason as above."
-            self._reporter.done(photo)
+            self._tell(photo)
             return
+        if photo.changes:
+            self._reporter.fitted(photo)
         began = time.monotonic()
         try:
             await self._color(client, photo)
-        except asyncio.CancelledError:
-            photo.exit_code = self._ended
-            photo.message = "was interrupted."
-            if photo.task_id and not client.service.embedded:
-                photo.message = f"was interrupted; the service goes on with task {photo.task_id}."
-            raise
         except (AILabError, OSError) as error:
-            self._failed(photo, error, lasting=not client.service.embedded)
+            self._failed(photo, error)
         finally:
             photo.seconds = time.monotonic() - began
-            self._reporter.done(photo)
+        self._tell(photo)
 
     async def _color(self, client: AsyncClient, photo: Photo) -> None:
-        self._reporter.stage(photo, "sending")
+        self._stage(photo, "sending")
         task = await client.submit(self._job.operation(photo.path))
         photo.task_id = task.id
-        self._reporter.stage(photo, "colouring")
+        self._stage(photo, "colouring")
         result = await task
-        self._reporter.stage(photo, "saving")
+        self._stage(photo, "saving")
         paths = await result.save(self._out, overwrite=self._overwrite)
         photo.files = [str(path) for path in paths]
 
-    def _failed(self, photo: Photo, error: AILabError | OSError, *, lasting: bool) -> None:
+    def _stage(self, photo: Photo, stage: str) -> None:
+        photo.stage = stage
+        self._reporter.stage(photo, stage)
+
+    def _failed(self, photo: Photo, error: AILabError | OSError) -> None:
         photo.error, photo.exit_code = error, exit_for(error)
-        photo.message = explain(error, task_id=photo.task_id if lasting else "")
+        task_id = photo.task_id if self._lasting else ""
+        photo.message = explain(error, task_id=task_id, elsewhere=self._elsewhere)
         nothing_yet = not any(other.task_id for other in self._photos)
-        if stops_everything(error) or (isinstance(error, NotDelivered) and nothing_yet):
+        unreached = isinstance(error, NotDelivered | ServiceUnreachable)
+        if stops_everything(error) or (unreached and nothing_yet):
             self._stopped_by = error
 
     def _heard(self, event: Event) -> None:
-        if isinstance(event, ServiceChosen):
-            self._reason = event.reason
+        match event:
+            case ServiceChosen():
+                self._reason = event.reason
+            case ExchangeEvent(action="look", phase="failed") if event.error in _UNREACHED:
+                if not self._outage:
+                    self._reporter.note(f"{event.host} cannot be reached, still trying.")
+                self._outage = True
+            case ExchangeEvent(action="look", phase="complete"):
+                self._outage = False
+            case _:
+                pass
 
     @contextlib.contextmanager
     def _ended_by_sigterm(self) -> Iterator[None]:

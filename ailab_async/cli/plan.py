@@ -1,156 +1,83 @@
-"""What ``ailab color`` is going to do, and whether it can be done: all before anything is sent.
+"""Whether the photos of ``ailab color`` can be done: all before anything is sent.
 
-The options first, then the photos, then the names of their results, then the folder. What is wrong
-with an option, with ``--ref`` or with the folder ends the run; what is wrong with one photo leaves
-out that photo.
+First the photos, then the names of their results, then the folder. What is wrong with ``--ref`` or
+with the folder ends the run; what is wrong with one photo leaves out that photo.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
-from attrs import define
 
-from ..errors import AILabError, InvalidOperation
+from ..errors import AILabError
+from ..events import Event, PictureFitted
 from ..images import load_part
-from ..operations import Auto, HDColorMigration, RefPic, Template
-from ..protocol.services import Service
 from .exits import Exit
 from .explain import explain
+from .options import Job, Wrong
+from .output import Photo
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from .output import Photo
+    from ..images import Part
 
 __all__ = [
-    "Job",
-    "Wrong",
     "check_names",
     "check_photo",
-    "job_from",
+    "distinct",
     "prepare_folder",
-    "service_from",
+    "remove_empty",
 ]
-
-_T = TypeVar("_T")
 
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 """What a result may end with; which of them it is only shows when its bytes are there."""
 
-_OWNER: Final = {"colors": "auto", "template": "template", "ref": "ref"}
+
+def distinct(paths: Iterable[str]) -> tuple[list[Photo], list[str]]:
+    """Return a photo for each file, and a note for each further name of the same. Blocks."""
+    first: dict[object, str] = {}
+    notes = []
+    for path in paths:
+        key = _identity(path)
+        if key in first:
+            known = first[key]
+            same = "was named twice" if known == path else f"is the same file as {known}"
+            notes.append(f"{path}: {same}, and is done once.")
+        else:
+            first[key] = path
+    return [Photo(path) for path in first.values()], notes
 
 
-class Wrong(Exception):
-    """What makes the whole run impossible, as a sentence."""
+async def check_photo(job: Job, photo: Photo, *, limiter: anyio.CapacityLimiter) -> Part | None:
+    """Read and measure a photo; what would be sent. If it cannot be, the photo knows why.
 
-    def __init__(self, text: str, code: Exit = Exit.BAD_INPUT) -> None:
-        """``code`` is the exit code of the run."""
-        self.code = code
-        super().__init__(text)
+    With ``--fit`` it is made acceptable, and the photo knows how.
+    """
 
+    def heard(event: Event) -> None:
+        if isinstance(event, PictureFitted):
+            photo.changes = event.changes
 
-@define(eq=False)
-class Job:
-    """The same for all photos: mode and degree."""
-
-    mode: Auto | Template | RefPic
-    degree: float
-    results: int
-    reference: str | None
-
-    def operation(self, photo: str) -> HDColorMigration:
-        """Return the operation for one photo; its file is not looked at yet."""
-        return HDColorMigration(photo, self.mode, degree=self.degree)
-
-
-def _stop(text: str, code: Exit = Exit.BAD_INPUT) -> NoReturn:
-    raise Wrong(text, code) from None
-
-
-def job_from(arguments: argparse.Namespace) -> Job:
-    """Read the options that say what to do. Raises `Wrong`."""
-    given = [name for name in _OWNER if getattr(arguments, name) is not None]
-    implied = [_OWNER[name] for name in given]
-    if arguments.mode is None and len(given) > 1:
-        _stop(f"--{given[0]} and --{given[1]} are of different modes: give one of them.")
-    name = arguments.mode or (implied[0] if implied else "auto")
-    for option, owner in zip(given, implied, strict=True):
-        if owner != name:
-            _stop(f"--{option} belongs to --mode {owner}, and this is --mode {name}.")
-    mode: Auto | Template | RefPic
-    results = 1
-    match name:
-        case "template":
-            if arguments.template is None:
-                _stop("--mode template needs --template with 1 to 7 colours, as 056A6B,C0392B.")
-            colors = [color.strip() for color in arguments.template.split(",")]
-            mode = _checked(lambda: Template(*colors))
-        case "ref":
-            if arguments.ref is None:
-                _stop("--mode ref needs --ref with the photo whose colours are to be taken.")
-            mode = _checked(lambda: RefPic(arguments.ref))
-        case _:
-            results = _whole(arguments.colors)
-            mode = _checked(lambda: Auto(color_count=results))
-    degree = _number(arguments.degree)
-    job = Job(mode=mode, degree=degree, results=results, reference=arguments.ref)
-    # A wrong degree is one mistake, not one for each photo.
-    _checked(lambda: job.operation(arguments.photos[0] or "photo"))
-    return job
-
-
-def service_from(arguments: argparse.Namespace) -> Service | None:
-    """Read the options that say who does it; ``None``: the client chooses. Raises `Wrong`."""
-    name = arguments.service
-    if arguments.path is not None and name != "rapidapi":
-        _stop("--path belongs to --service rapidapi.")
-    if arguments.url is not None:
-        if name not in {None, "local"}:
-            _stop(f"--url is for a local engine elsewhere, and this is --service {name}.")
-        engine_key = os.environ.get("AILAB_ENGINE_KEY") or None
-        return _checked(lambda: Service.local(arguments.url, api_key=engine_key))
-    match name:
-        case "local":
-            return Service.local()
-        case "direct":
-            key = _key("AILAB_API_KEY", "direct")
-            return _checked(lambda: Service.direct(key))
-        case "rapidapi":
-            key = _key("AILAB_RAPIDAPI_KEY", "rapidapi")
-            path = arguments.path or ""
-            if not path.startswith("/"):
-                hint = "it is shown in the API's listing there, as POST /…"
-                _stop(f"--service rapidapi needs --path with the submit path; {hint}.")
-            return _checked(lambda: Service.rapidapi(key, paths={HDColorMigration.name: path}))
-        case _:
-            return None
-
-
-async def check_photo(job: Job, photo: Photo, *, limiter: anyio.CapacityLimiter) -> bool:
-    """Read and measure a photo; whether it can be sent. If not, the photo knows why."""
     try:
         text = await anyio.to_thread.run_sync(_look_at, photo.path, limiter=limiter)
         if text:
             photo.message, photo.exit_code = text, Exit.BAD_INPUT
-            return False
-        operation = job.operation(photo.path)
-        pictures = operation.pictures()
-        source, rules = pictures["image"]
-        await load_part(source, rules, field="image", limiter=limiter)
+            return None
+        source, rules = job.operation(photo.path).pictures()["image"]
+        return await load_part(
+            source, rules, field="image", fit=job.fit, limiter=limiter, on_event=heard
+        )
     except AILabError as error:
         photo.error, photo.exit_code = error, Exit.BAD_INPUT
-        photo.message = explain(error)
-        return False
-    return True
+        photo.message = explain(error, fit=job.fit)
+        return None
 
 
 def check_names(job: Job, photos: Iterable[Photo], out: Path, *, overwrite: bool) -> list[Photo]:
@@ -164,7 +91,7 @@ def check_names(job: Job, photos: Iterable[Photo], out: Path, *, overwrite: bool
     if job.reference is not None:
         inputs.append(job.reference)
     sources = {_place(Path(path)): path for path in inputs}
-    there = _files_in(out)
+    there, folders = _files_in(out)
     folder = Path(os.path.realpath(out))
     taken: dict[str, str] = {}
     free = []
@@ -174,6 +101,7 @@ def check_names(job: Job, photos: Iterable[Photo], out: Path, *, overwrite: bool
         rival = next((taken[name] for name in names if name in taken), None)
         source = next((sources[folder, name] for name in names if (folder, name) in sources), None)
         file = next((there[name] for name in names if name in there), None)
+        barrier = next((folders[name] for name in names if name in folders), None)
         if rival is not None:
             photo.exit_code = Exit.BAD_INPUT
             photo.message = (
@@ -183,6 +111,12 @@ def check_names(job: Job, photos: Iterable[Photo], out: Path, *, overwrite: bool
         elif source is not None:
             photo.exit_code = Exit.CANNOT_WRITE
             photo.message = f"a result could replace the photo {source}: choose another --out."
+        elif barrier is not None:
+            photo.exit_code = Exit.CANNOT_WRITE
+            photo.message = (
+                f"{out / barrier} is a folder, which no result replaces: rename it, "
+                "or choose another --out."
+            )
         elif file is not None and not overwrite:
             photo.exit_code = Exit.CANNOT_WRITE
             photo.message = (
@@ -200,8 +134,11 @@ def prepare_folder(out: Path) -> list[Path]:
 
     Returns the folders that were made, the innermost first.
     """
-    made = []
+    made: list[Path] = []
     try:
+        if out.exists() and not out.is_dir():
+            text = f"--out {out} is a file, not a folder. Nothing was sent."
+            raise Wrong(text, Exit.CANNOT_WRITE)
         for folder in (out, *out.parents):
             if folder.exists():
                 break
@@ -213,7 +150,7 @@ def prepare_folder(out: Path) -> list[Path]:
         why = error.strerror or str(error)
         remove_empty(made)
         text = f"cannot write to --out {out}: {why}. Nothing was sent."
-        _stop(text, Exit.CANNOT_WRITE)
+        raise Wrong(text, Exit.CANNOT_WRITE) from None
     return made
 
 
@@ -228,6 +165,8 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def _look_at(path: str) -> str:
     """Say in plain words what is wrong with a path; the picture itself is not read."""
+    if not path:
+        return "the name is empty."
     try:
         found = Path(path).stat()
     except FileNotFoundError:
@@ -239,45 +178,31 @@ def _look_at(path: str) -> str:
     return "is empty." if stat.S_ISREG(found.st_mode) and found.st_size == 0 else ""
 
 
-def _files_in(folder: Path) -> dict[str, str]:
+def _identity(path: str) -> object:
+    """Return what two names of one file have in common."""
     try:
-        files = list(folder.iterdir())
+        found = Path(path).stat() if path else None
+    except (OSError, ValueError):
+        found = None
+    if found is not None and found.st_ino:
+        return found.st_dev, found.st_ino
+    return os.path.realpath(path) if path and "\0" not in path else path
+
+
+def _files_in(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what has a picture's extension, by its stem: what can be replaced, and folders."""
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    try:
+        for path in folder.iterdir():
+            if path.suffix.lower() in _ENDINGS:
+                known = folders if path.is_dir() and not path.is_symlink() else files
+                known[path.stem.casefold()] = path.name
     except OSError:
-        return {}
-    return {path.stem.casefold(): path.name for path in files if path.suffix.lower() in _ENDINGS}
+        return {}, {}
+    return files, folders
 
 
 def _place(path: Path) -> tuple[Path, str]:
     real = Path(os.path.realpath(path))
     return real.parent, real.stem.casefold()
-
-
-def _checked(make: Callable[[], _T]) -> _T:
-    try:
-        return make()
-    except InvalidOperation as error:
-        _stop(explain(error))
-
-
-def _key(variable: str, service: str) -> str:
-    key = os.environ.get(variable, "")
-    if not key.strip():
-        _stop(f"--service {service} needs a key in {variable}; --service local needs none.")
-    return key
-
-
-def _number(text: str | None) -> float:
-    if text is None:
-        return 0.4
-    try:
-        return float(text)
-    except ValueError:
-        _stop(f"--degree must be a number from 0 to 1, not {text!r}.")
-
-
-def _whole(text: str | None) -> int:
-    if text is None:
-        return 1
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        _stop(f"--colors must be a whole number from 1 to 8, not {text!r}.")
-    return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOperation, MissingExtra
 from .exits import Exit
+from .streams import write_line
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +29,12 @@ _GRACE_SECONDS = 3
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM, both of which are its normal end."""
+    if arguments.data is not None:
+        if not arguments.data.strip():
+            return _complain("--data must name a folder.", Exit.BAD_INPUT)
+        if Path(arguments.data).exists() and not Path(arguments.data).is_dir():
+            text = f"--data {arguments.data} is a file, not a folder."
+            return _complain(text, Exit.CANNOT_WRITE)
     try:
         import uvicorn  # noqa: PLC0415 - an extra
 
@@ -47,7 +55,7 @@ def serve(arguments: argparse.Namespace) -> int:
         listener = _listen(arguments.host, arguments.port)
     except OSError as error:
         where = f"{arguments.host} port {arguments.port}"
-        text = f"cannot listen on {where}: {error.strerror or error}; try another --port."
+        text = f"cannot listen on {where}: {error.strerror or error}; {_advice(error)}."
         return _complain(text, Exit.UNREACHABLE)
     config = uvicorn.Config(
         engine.app,
@@ -85,9 +93,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
+def _advice(error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "--host takes an address of this computer, as 127.0.0.1, or 0.0.0.0 for all"
+    return "try another --port"
+
+
 def _announce(host: str, port: int, *, keyed: bool) -> None:
     address = f"[{host}]" if ":" in host else host
-    print(f"Local engine at http://{address}:{port}", flush=True)  # noqa: T201 - the answer
+    lost = write_line(sys.stdout, f"Local engine at http://{address}:{port}")
+    if lost:
+        _note(f"Standard output cannot be written ({lost}); at http://{address}:{port}")
     if not ipaddress.ip_address(host.partition("%")[0]).is_loopback and not keyed:
         _note("Whoever reaches this address may use it: AILAB_ENGINE_KEY or --key demand a key.")
     if sys.stderr.isatty():
@@ -95,7 +111,7 @@ def _announce(host: str, port: int, *, keyed: bool) -> None:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
+    write_line(sys.stderr, text)
 
 
 def _complain(text: str, code: Exit) -> int:

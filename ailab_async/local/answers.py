@@ -29,7 +29,10 @@ class Code(enum.Enum):
     UNSUPPORTED_PARAMETER_VALUES = "Invalid parameter values."
     ERROR_USER_NOT_EXISTS = "The API key is missing or unknown."
     ERROR_ILLEGAL_OPERATION = "This method is not allowed here."
-    ERROR_AI_NOT_EXISTS = "The local engine does not offer this."
+    ERROR_AI_NOT_EXISTS = (
+        "The local engine makes HD colour migration only; the hosted service makes the others "
+        "(set AILAB_API_KEY)."
+    )
     ERROR_FILE_NOT_FOUND = "There is no such file, or no longer."
     ERROR_RESOURCE_NOT_FOUND = "There is no such task, or no longer."
     ERROR_REQUEST_BODY_TOO_LARGE = "The request is too large."

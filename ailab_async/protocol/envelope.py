@@ -68,6 +68,7 @@ RETIRED_CODE: Final = "ERROR_AI_NOT_EXISTS"
 """What a retired endpoint answers, with a 404."""
 
 _OK: Final = 200
+_REDIRECT: Final = 300
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _DIGITS: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
@@ -106,13 +107,13 @@ def decode(
             retry_after=_seconds(headers),
         )
     reported = raw.get("error_code")
-    if status == _OK and _is_zero(reported):
+    if _OK <= status < _REDIRECT and _is_zero(reported):
         return Reply(
             raw=raw,
             http_status=status,
             request_id=_identifier(raw.get("request_id")),
             log_id=_identifier(raw.get("log_id")),
-            task_id=_identifier(raw.get("task_id")),
+            task_id=_identifier(raw.get("task_id")) or _inner_task_id(raw.get("data")),
         )
     raise _service_error(status, headers, raw, reported)
 
@@ -134,6 +135,11 @@ def _read_object(body: bytes, max_bytes: int) -> tuple[dict[str, Any], str]:
     if isinstance(reported, (bool, list, dict)):
         return {}, f"The answer's error_code is no number but {type(reported).__name__}"
     return raw, ""
+
+
+def _inner_task_id(data: Any) -> str:
+    """No page has it there, but an id that was paid for is looked for where it may be."""
+    return _identifier(data.get("task_id")) if isinstance(data, dict) else ""
 
 
 def _service_error(

@@ -22,7 +22,9 @@ from ..errors import (
     ServiceUnavailable,
     Throttled,
 )
+from ..protocol.codes import CODES
 from ..protocol.envelope import Reply, decode
+from ..protocol.redact import clean_text
 from ..retry import retry_after
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ SLOWEST_UPLOAD: Final = 32 * 1024
 _OK: Final = 200
 _REFUSED: Final = 400
 _FAILED: Final = 500
+_TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _UNAVAILABLE: Final = 503
 """Statuses (RFC 9110, RFC 6585): where those of refusals begin, and those of failures."""
@@ -216,7 +219,7 @@ def _words(error: Exception, library: Library) -> str:
     if isinstance(error, MalformedReply):
         return error.message
     name = type(error).__name__
-    return f"{name}: {error}".rstrip(": ") if library.speaks(error) else name
+    return f"{name}: {clean_text(str(error))}".rstrip(": ") if library.speaks(error) else name
 
 
 def read(answer: Answer, max_bytes: int) -> Reply:
@@ -247,13 +250,19 @@ def read_submission(answer: Answer, max_bytes: int, host: str) -> Reply:
         if _REFUSED <= answer.status < _FAILED:
             raise
         raise _unknown(error, host) from error
-    except ServiceUnavailable as error:
-        # without a code it is a gateway that speaks, and the service may have taken the form
-        if error.code or answer.status == _UNAVAILABLE:
+    except ServiceError as error:
+        # a code of the table, a refusal and a gateway's "unavailable" are statements about the
+        # form; a redirect, and a failure in words that nobody knows, are none
+        stated = error.code in CODES or answer.status == _UNAVAILABLE
+        refused = _REFUSED <= answer.status < _FAILED and answer.status != _TIMED_OUT
+        if stated or refused:
             raise
         raise _unknown(error, host) from error
 
 
 def _unknown(error: ServiceError, host: str) -> OutcomeUnknown:
     text = f"The form went out whole and the answer does not say what became of it: {error} "
-    return OutcomeUnknown(text + _AFTER_UNKNOWN, action="submit", host=host)
+    unknown = OutcomeUnknown(text + _AFTER_UNKNOWN, action="submit", host=host)
+    unknown.request_id = error.request_id
+    unknown.excerpt = getattr(error, "excerpt", "")
+    return unknown

@@ -14,10 +14,10 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-import anyio
 from attrs import define
 
 from ..errors import ClientClosed, NotDelivered
+from .budget import Budget, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,7 +60,7 @@ class Slots(Generic[ConnectionT]):
         """``longest_wait`` is in seconds, for a free slot."""
         self._number = number
         self._longest_wait = longest_wait
-        self._limiter = anyio.CapacityLimiter(number)
+        self._places = Budget(number)
         self._idle: list[Slot[ConnectionT]] = [Slot() for _ in range(number)]
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._partings: set[asyncio.Task[None]] = set()
@@ -69,17 +69,17 @@ class Slots(Generic[ConnectionT]):
     @property
     def limit(self) -> int:
         """How many exchanges may run at once: at most the number of slots."""
-        return int(self._limiter.total_tokens)
+        return self._places.limit
 
     @limit.setter
     def limit(self, number: int) -> None:
         # those that run beyond a lowered limit end in their time; none is broken off
-        self._limiter.total_tokens = max(1, min(number, self._number))
+        self._places.limit = max(1, min(number, self._number))
 
     @property
     def busy(self) -> int:
         """How many slots are taken."""
-        return self._limiter.borrowed_tokens
+        return self._places.held
 
     @property
     def at_rest(self) -> bool:
@@ -103,9 +103,8 @@ class Slots(Generic[ConnectionT]):
 
         Raises `NotDelivered` if no slot becomes free in time, and `ClientClosed`.
         """
-        borrower = object()
         try:
-            await self._acquire(borrower)
+            place = await self._place()
         except BaseException:
             if ended is not None:
                 ended()
@@ -114,7 +113,7 @@ class Slots(Generic[ConnectionT]):
         task = asyncio.create_task(exchange(slot))
         self._exchanges.add(task)
         # in a callback, not in the task: one that is cancelled before its first step runs nothing
-        task.add_done_callback(functools.partial(self._ended, slot, borrower, ended))
+        task.add_done_callback(functools.partial(self._ended, slot, place, ended))
         try:
             # not asyncio.shield, which would lose the result of a task that ends together with us
             await asyncio.wait((task,))
@@ -124,10 +123,14 @@ class Slots(Generic[ConnectionT]):
             elif orphaned is not None:
                 _hand_over(task, orphaned)
             raise
-        if task.cancelled():
+        if not task.cancelled():
+            return task.result()
+        if self.closed:
             text = "The client was closed before this request was sent."
             raise ClientClosed(text)
-        return task.result()
+        # an exchange whose form is out turns a cancellation into an outcome that is unknown
+        text = "The request was cancelled by somebody else before it was sent."
+        raise NotDelivered(text)
 
     def leave(self, slot: Slot[ConnectionT]) -> None:
         """Close a slot's connection, beside what goes on."""
@@ -137,23 +140,25 @@ class Slots(Generic[ConnectionT]):
             parting.add_done_callback(self._partings.discard)
             slot.connection = None
 
-    async def _acquire(self, borrower: object) -> None:
+    async def _place(self) -> Hold:
         try:
-            with anyio.fail_after(self._longest_wait):
-                await self._limiter.acquire_on_behalf_of(borrower)
+            async with asyncio.timeout(self._longest_wait):
+                return await self._places.hold(1)
         except TimeoutError:
             text = f"No slot became free within {self._longest_wait:g} s: nothing was sent."
             raise NotDelivered(text) from None
-        if self.closed:
-            self._limiter.release_on_behalf_of(borrower)
-            raise ClientClosed
+
+    def close(self) -> None:
+        """Let no exchange begin any more; whoever waits for a slot gets `ClientClosed`."""
+        self.closed = True
+        self._places.close()
 
     async def aclose(self, *, patience: float) -> None:
         """Let exchanges end for ``patience`` seconds, cancel the rest, close all connections.
 
         Idempotent, and bounded: what does not end after its cancellation is left behind.
         """
-        self.closed = True
+        self.close()
         if self._exchanges:
             await asyncio.wait(tuple(self._exchanges), timeout=patience)
         for task in tuple(self._exchanges):
@@ -169,19 +174,19 @@ class Slots(Generic[ConnectionT]):
     def _ended(
         self,
         slot: Slot[ConnectionT],
-        borrower: object,
+        place: Hold,
         ended: Callable[[], None] | None,
         task: asyncio.Task[Any],
     ) -> None:
         self._exchanges.discard(task)
-        if ended is not None:
-            ended()
         if not task.cancelled():
             task.exception()  # seen: whoever waited has it, and nobody may wait any more
         if not slot.clean:
             self.leave(slot)
         self._idle.append(slot)
-        self._limiter.release_on_behalf_of(borrower)
+        place.release()
+        if ended is not None:
+            ended()
 
 
 def _hand_over(task: asyncio.Task[T], orphaned: Callable[[T], None]) -> None:

@@ -53,6 +53,10 @@ MOST_FILLED_ANSWER: Final = 64 * 2**20
 _OK: Final = 200
 
 
+class _NotAccepted(Exception):
+    """``accept`` raised ``__cause__``: the service has taken the form, whatever that error is."""
+
+
 class Engine(Protocol):
     """A server inside this process: what ``Service.local()`` is reached through."""
 
@@ -148,7 +152,11 @@ class Transport:
             answer = await self._on_slot(
                 slot, "submit", "POST", route, number, body=body, max_bytes=bound
             )
-            return accept(self._understood(read_submission, answer, bound, route.host))
+            reply = self._understood(read_submission, answer, bound, route.host)
+            try:
+                return accept(reply)
+            except Exception as error:
+                raise _NotAccepted from error
 
         def drop() -> bool:
             return not body.started and body.withdraw()
@@ -159,15 +167,18 @@ class Transport:
             if hold is not None:
                 hold.keep()
 
-        return await self._persistently(
-            "submit",
-            attempt,
-            route,
-            begin=begin,
-            ended=None if hold is None else hold.release,
-            drop=drop,
-            orphaned=orphaned,
-        )
+        try:
+            return await self._persistently(
+                "submit",
+                attempt,
+                route,
+                begin=begin,
+                ended=None if hold is None else hold.release,
+                drop=drop,
+                orphaned=orphaned,
+            )
+        except _NotAccepted as error:
+            raise error.__cause__ or error from None
 
     async def query(
         self, route: Route, params: Mapping[str, str], *, action: Action = "call", attempts: int = 0
@@ -242,6 +253,8 @@ class Transport:
     async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Wait for running exchanges, at most ``timeout`` seconds, then end them; idempotent."""
         patience = self._timeouts.close if timeout is None else timeout
+        self._slots.close()
+        self._file_slots.close()
         await asyncio.gather(
             self._slots.aclose(patience=patience), self._file_slots.aclose(patience=0)
         )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ailab_async.cli import main
 
-VARIABLES = ("AILAB_API_KEY", "AILAB_RAPIDAPI_KEY", "AILAB_ENGINE_KEY")
+VARIABLES = ("AILAB_API_KEY", "AILAB_RAPIDAPI_KEY", "AILAB_ENGINE_KEY", "AILAB_ENGINE_URL")
 
 
 @frozen

@@ -335,7 +335,7 @@ def test_photos_of_one_name_do_not_replace_each_other(ailab, photo):
     [
         (401, "ERROR_USER_NOT_EXISTS", 3, "key"),
         (429, "ERROR_NOT_ENOUGH_CREDITS", 3, "credits"),
-        (404, "ERROR_AI_NOT_EXISTS", 3, "--service local"),
+        (404, "ERROR_AI_NOT_EXISTS", 1, "as it is"),
         (422, "ERROR_CONTENT_NON_COMPLIANCE", 1, "as it is"),
         (200, "", 4, "answer"),
     ],

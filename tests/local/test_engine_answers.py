@@ -151,6 +151,9 @@ async def test_what_the_engine_does_not_offer_is_answered_like_a_retired_endpoin
     for method in ("GET", "POST"):
         answer = await talk.http.request(method, DIRECT_PATHS[name])
         assert_envelope(answer, 404, "ERROR_AI_NOT_EXISTS")
+        message = answer.json()["error_detail"]["message"]
+        assert "HD colour migration only" in message
+        assert "AILAB_API_KEY" in message
 
 
 async def test_the_wrong_method_is_refused(talk):
