@@ -8,17 +8,17 @@ operation reads the result, and `files` fetches what the result names.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
 
-import anyio
-
+from .carry import carried_through
 from .errors import ClientClosed, InvalidOperation, ServiceError
 from .events import EventHook, ServiceChosen, emit, listening, logger
-from .images import Part
-from .operations import Endpoint, EndpointResult, FormItem, Operation, Result, load_parts
+from .images import FIT_MAX_BYTES, Part
+from .operations import Endpoint, EndpointResult, FormItem, Operation, Result
 from .operations.balance import CreditBalance, read_balances
 from .poller import PollPolicy, failure_read, failure_said, not_found
 from .protocol.multipart import FormField, MultipartBody
@@ -101,6 +101,15 @@ class AsyncClient:
             raise InvalidOperation("http", "'httpx' or 'httpx2'", http)
         if http_client is not None:
             borrow(http_client)
+        if isinstance(allow_hosts, str):
+            hint = f"For example allow_hosts={{{allow_hosts!r}}}."
+            raise InvalidOperation("allow_hosts", "a collection of host names", "a text", hint=hint)
+        for name, hook in (("on_event", on_event), ("on_submitted", on_submitted)):
+            if hook is not None and (inspect.iscoroutinefunction(hook) or not callable(hook)):
+                raise InvalidOperation(name, "a function that is not async", repr(hook))
+        _check_kind("poll", poll or PollPolicy(), PollPolicy, "For example PollPolicy.fixed(5).")
+        _check_kind("timeouts", timeouts or Timeouts(), Timeouts, "For example Timeouts(read=30).")
+        _check_kind("retry", retry or RetryPolicy(), RetryPolicy, "As RetryPolicy(attempts=5).")
         chosen, self._reason = _choose(api_key, service)
         self._settings = Settings(
             service=chosen,
@@ -114,7 +123,7 @@ class AsyncClient:
             http_client=http_client,
             ssl_context=ssl_context,
             proxy=proxy,
-            allow_hosts=allow_hosts,
+            allow_hosts=None if allow_hosts is None else frozenset(allow_hosts),
             max_bytes_in_flight=max_bytes_in_flight,
             max_answer_bytes=max_answer_bytes,
         )
@@ -164,20 +173,17 @@ class AsyncClient:
         session = await self._ready()
         service = self.service
         route = service.route(operation.name, operation.path)
-        policy = self._policy(poll)
+        # all that can go wrong goes wrong now: once the form is out, only values are made
+        receipt = session.receipt(operation, self._policy(poll))
 
         def accept(reply: Reply) -> Task[ResultT]:
-            return session.accepted(operation, reply, policy)
+            return session.accepted(receipt, reply)
 
         # how large a picture is turns out when it is read: until then the most it may be is held
-        hold = await session.budget.hold(_most_bytes(operation))
+        fits = next(said for said in (fit, operation.fit, self._fit) if said is not None)
+        hold = await session.budget.hold(_most_bytes(operation, fit=fits))
         try:
-            parts = await load_parts(
-                operation,
-                fit=next(said for said in (fit, operation.fit, self._fit) if said is not None),
-                limiter=session.threads,
-                on_event=self._settings.on_event,
-            )
+            parts = await session.load(operation, fit=fits, hold=hold)
             form = operation.form(parts, task_type=service.sends_task_type)
             body = MultipartBody(_field(item) for item in form)
             hold.shrink(body.length)
@@ -186,7 +192,7 @@ class AsyncClient:
                 route,
                 body,
                 accept=accept,
-                orphaned=session.orphaned,
+                orphaned=self._settings.orphaned,
                 hold=hold,
                 filled=not operation.is_async,
             )
@@ -209,8 +215,7 @@ class AsyncClient:
         try:
             return await task
         except asyncio.CancelledError:
-            if self._session is not None:
-                self._session.orphaned(task)
+            self._settings.orphaned(task)
             raise
 
     @overload
@@ -247,7 +252,12 @@ class AsyncClient:
         if record.service and record.service != here:
             hint = f"This client talks to the {here} service."
             raise InvalidOperation("record", "of this client's service", record.service, hint=hint)
-        return session.watched(record, operation or kind_of(record.operation), self._policy(poll))
+        kind = operation or kind_of(record.operation)
+        near = record.operation or (None if kind is Endpoint else kind.name)
+        asked = session.address(
+            near, task_id=record.id, job_id=record.request_id, job_type=kind.job_type or ""
+        )
+        return session.watched(record, kind, self._policy(poll), asked)
 
     async def query(
         self,
@@ -270,7 +280,9 @@ class AsyncClient:
         session = await self._ready()
         by_type = (kind for kind in KINDS.values() if type and kind.job_type == type)
         kind = operation or next(by_type, Endpoint)
-        route, params = session.address(kind, task_id=task_id, job_id=job_id, job_type=type)
+        near = None if kind is Endpoint else kind.name
+        job_type = type or kind.job_type or ""
+        route, params = session.address(near, task_id=task_id, job_id=job_id, job_type=job_type)
         known = task_id or job_id
         try:
             reply = await session.transport.query(route, params, action="look")
@@ -320,13 +332,18 @@ class AsyncClient:
         service. The engine inside this process, where it was used, is ended with its work. All of
         it is bounded, and carried through also when the caller is cancelled meanwhile.
         """
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
+        if "here" in self._home:
             self._home["here"].check()
-            self._closing = asyncio.create_task(session.aclose(timeout))
-        if self._closing is not None:
-            await _carried_through(self._closing)
+        self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(timeout))
+        await carried_through(self._closing)
+
+    async def _close(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        async with self._starting:  # a start that is under way ends first, and closes itself
+            session, self._session = self._session, None
+        if session is not None:
+            await session.aclose(timeout)
 
     async def __aenter__(self) -> Self:
         await self._ready()
@@ -374,21 +391,6 @@ class AsyncClient:
 
     def _policy(self, poll: PollPolicy | None) -> PollPolicy:
         return self._settings.poll if poll is None else poll.suited_to(self.service.name)
-
-
-async def _carried_through(task: asyncio.Task[None]) -> None:
-    """Wait for the end of a bounded task; a cancellation meanwhile is raised after it."""
-    cancelled: asyncio.CancelledError | None = None
-    # the scope keeps anyio's cancellations out, which would come again and again
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    await task
 
 
 def _record_of(task: object) -> TaskRecord:
@@ -443,8 +445,11 @@ def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]
     return Service.local(), f"no api_key given and {KEY_VARIABLE} is not set"
 
 
-def _most_bytes(operation: Operation[Any]) -> int:
-    return sum(rules.max_bytes for _, rules in operation.pictures().values())
+def _most_bytes(operation: Operation[Any], *, fit: bool) -> int:
+    """Return how much reading the pictures of an operation may take."""
+    return sum(
+        FIT_MAX_BYTES if fit else rules.max_bytes for _, rules in operation.pictures().values()
+    )
 
 
 def _field(item: FormItem) -> FormField:

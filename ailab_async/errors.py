@@ -199,7 +199,12 @@ class OutcomeUnknown(DeliveryError):
 
 
 class DownloadFailed(DeliveryError):
-    """A result file could not be fetched; its task is fine and can be saved again later."""
+    """A result file could not be fetched; its task is fine and can be saved again later.
+
+    ``http_status`` is what its host answered, 0 where it did not.
+    """
+
+    http_status = 0
 
 
 # --- what the service said -----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import os
 import secrets
 from datetime import datetime, timedelta
@@ -21,7 +22,9 @@ import anyio
 import anyio.to_thread
 from attrs import define
 
-from .errors import ClientClosed, DownloadFailed, FileKept
+from .carry import carried_through
+from .errors import ClientClosed, DownloadFailed, FileKept, ResultExpired
+from .images import clean_stem
 from .operations import ResultFile, files_in
 
 if TYPE_CHECKING:
@@ -38,6 +41,13 @@ RETENTION: Final = timedelta(hours=24)
 
 MAX_FILE_BYTES: Final = 512 * 2**20
 """More than any picture or clip that the service makes; an endless body ends here."""
+
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+)
+"""How file systems say that they have no hard links."""
+
+_GONE: Final = frozenset({404, 410})
 
 _WRITE_AT: Final = 1024 * 1024
 """Bytes gathered before they are handed to a worker thread: the hop costs more than the write."""
@@ -57,10 +67,11 @@ class Files:
 
         ``now`` is when the answer came: no file lives longer than 24 h from then.
         """
+        stem = clean_stem(stem) or "result"  # a record of another process says it, too
         return files_in(raw, stem=stem, expires_at=now + RETENTION, task_id=task_id, store=self)
 
     async def read(self, file: ResultFile) -> bytes:
-        """Return a whole file; raises `DownloadFailed`."""
+        """Return a whole file; raises `DownloadFailed`, `ResultExpired` where it is gone."""
         if file.base64 is not None:
             return await self._off_loop(_decoded, file.base64)
         pieces: list[bytes] = []
@@ -83,8 +94,10 @@ class Files:
         cancelled save leaves nothing behind.
         """
         folder, name = await self._off_loop(_place, os.fspath(path), overwrite)
-        draft = await self._off_loop(_Draft.begin, folder)
+        draft = _Draft()
         try:
+            # within: a step is carried to its end, but its result is lost to a cancellation
+            await self._off_loop(draft.open, folder)
             if file.base64 is not None:
                 data = await self._off_loop(_decoded, file.base64)
                 await self._off_loop(draft.write, data)
@@ -92,8 +105,7 @@ class Files:
                 await self._fetch_into(draft, file)
             return await self._off_loop(draft.finish, name, file.name, overwrite)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._off_loop(draft.discard)
+            await self._off_loop(draft.discard)
 
     async def _download(self, file: ResultFile, sink: Callable[[bytes], Awaitable[None]]) -> None:
         try:
@@ -103,6 +115,14 @@ class Files:
             if file.task_id and not self.ends_with_client:
                 text += f" client.attach({file.task_id!r}) of a new one gets the result again."
             raise ClientClosed(text) from None
+        except DownloadFailed as failure:
+            if failure.http_status not in _GONE:
+                raise
+            text = (
+                f"The result files of task {file.task_id or '(unknown)'} are gone (HTTP "
+                f"{failure.http_status}): the service keeps them 24 hours."
+            )
+            raise ResultExpired(text, task_id=file.task_id) from failure
 
     async def _fetch_into(self, draft: _Draft, file: ResultFile) -> None:
         waiting = bytearray()
@@ -118,26 +138,27 @@ class Files:
         await self._off_loop(draft.write, bytes(waiting))
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
-        return await anyio.to_thread.run_sync(work, *args, limiter=self.limiter)
+        # to its end, also when we are cancelled: what comes next must not overtake the thread
+        return await carried_through(anyio.to_thread.run_sync(work, *args, limiter=self.limiter))
 
 
 @define
 class _Draft:
     """A file on its way: everything here runs in a worker thread."""
 
-    path: Path
-    stream: BinaryIO
+    path: Path = Path()
+    stream: BinaryIO | None = None
     head: bytes = b""
 
-    @classmethod
-    def begin(cls, folder: Path) -> _Draft:
-        path = folder / f".ailab-{secrets.token_hex(8)}.part"
+    def open(self, folder: Path) -> None:
+        self.path = folder / f".ailab-{secrets.token_hex(8)}.part"
         # O_EXCL follows no link that somebody may have put there
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        return cls(path, os.fdopen(os.open(path, flags, 0o666), "wb", buffering=0))
+        self.stream = os.fdopen(os.open(self.path, flags, 0o666), "wb", buffering=0)
 
     def write(self, data: bytes) -> None:
         self.head = self.head or data[:32]
+        assert self.stream is not None  # noqa: S101  it was opened
         view = memoryview(data)
         while view:
             view = view[self.stream.write(view) :]
@@ -147,6 +168,7 @@ class _Draft:
         if not self.head:
             message = "The result file is empty."
             raise DownloadFailed(message, action="download")
+        assert self.stream is not None  # noqa: S101  it was opened
         os.fsync(self.stream.fileno())
         self.stream.close()
         target = self.path.with_name(name or f"{own_name}{extension_of(self.head)}")
@@ -159,8 +181,9 @@ class _Draft:
 
     def discard(self) -> None:
         """Remove the draft where it was not finished."""
-        self.stream.close()
-        self.path.unlink(missing_ok=True)
+        if self.stream is not None:
+            self.stream.close()
+            self.path.unlink(missing_ok=True)
 
 
 def _place(path: str, overwrite: bool) -> tuple[Path, str | None]:  # noqa: FBT001
@@ -182,13 +205,21 @@ def _rename_to_new(draft: Path, target: Path) -> None:
         target.hardlink_to(draft)
     except FileExistsError:
         raise FileKept(str(target)) from None
-    except OSError:
-        # no hard links here (FAT, some network shares): reserve the name, then replace that
-        try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            raise FileKept(str(target)) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return
+    # no hard links here (FAT, some network shares): reserve the name, then replace that
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        raise FileKept(str(target)) from None
+    try:
         draft.replace(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _flush_folder(folder: Path) -> None:

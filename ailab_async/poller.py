@@ -69,7 +69,9 @@ _HOPELESS: Final = (AuthenticationError, CreditsExhausted, QuotaExceeded, Endpoi
 """Refusals of a look that asking again will not change; they say nothing about the task."""
 
 
-_POSITIVE: Final[Any] = validators.and_(validators.instance_of((int, float)), validators.gt(0))
+_POSITIVE: Final[Any] = validators.and_(
+    validators.instance_of((int, float)), validators.gt(0), validators.lt(float("inf"))
+)
 
 
 @frozen(kw_only=True)

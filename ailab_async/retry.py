@@ -172,7 +172,7 @@ class Circuit:
 class RetryPolicy:
     """How patient a client is. ``attempts`` includes the first; times are seconds."""
 
-    attempts: int = field(default=3, validator=validators.ge(1))
+    attempts: int = field(default=3, validator=[validators.instance_of(int), validators.ge(1)])
     base: float = field(default=0.5, validator=validators.gt(0))
     cap: float = field(default=20.0, validator=validators.gt(0))
     longest_wait: float = field(default=60.0, validator=validators.ge(0))
@@ -203,7 +203,7 @@ class RetryPolicy:
         return max(backoff, asked or 0.0)
 
 
-def repeatable(failure: AILabError, *, action: Action) -> bool:
+def repeatable(failure: AILabError, *, action: Action) -> bool:  # noqa: PLR0911 - one a rule
     """Say whether repeating ``action`` after ``failure`` can help and cannot cost."""
     if isinstance(failure, NotDelivered | Throttled):
         return True
@@ -217,6 +217,8 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:
         return failure.code in CODES and failure.code not in _TAKEN_UP
     if isinstance(failure, MalformedReply):
         return action != "submit" and not _REFUSED <= failure.http_status < _FAILED
+    if isinstance(failure, DownloadFailed) and _REFUSED <= failure.http_status < _FAILED:
+        return False  # the host has answered: it has no such file, or no longer
     return action != "submit" and isinstance(failure, OutcomeUnknown | DownloadFailed)
 
 

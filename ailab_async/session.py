@@ -10,12 +10,20 @@ import asyncio
 import importlib
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import anyio
 from attrs import field, frozen
 
-from .errors import AILabError, ClientMisused, InvalidOperation, OutcomeUnknown
+from .errors import (
+    AILabError,
+    ClientClosed,
+    ClientMisused,
+    InvalidOperation,
+    NotDelivered,
+    OutcomeUnknown,
+)
 from .events import EventHook, TaskOrphaned, TaskSettled, emit, listening, logger
 from .files import Files
 from .operations import (
@@ -26,17 +34,19 @@ from .operations import (
     MicroMotion,
     Operation,
     Result,
+    load_parts,
 )
 from .poller import Poller, PollPolicy, Watch
 from .protocol.results import has_result
 from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Route, Service
 from .task import Task, TaskRecord
-from .transport import Budget, Engine, HTTPName, Timeouts, Transport
+from .transport import Budget, Engine, Hold, HTTPName, Timeouts, Transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection
 
+    from .images import Part
     from .protocol.envelope import Reply
     from .retry import RetryPolicy
 
@@ -72,11 +82,38 @@ class Settings:
     http: HTTPName = "httpx"
     http_client: Any = None
     ssl_context: ssl.SSLContext | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # may hold a password
     allow_hosts: Collection[str] | None = None
     max_bytes_in_flight: int = 64 * 2**20
     max_answer_bytes: int = 8 * 2**20
     orphans: list[Task[Any]] = field(factory=list)
+
+    def orphaned(self, task: Task[Any]) -> None:
+        """Keep a task whose caller has gone."""
+        self.orphans.append(task)
+        logger.warning("task %s was accepted after its caller was cancelled", task.id)
+        if listening(self.on_event):
+            emit(self.on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
+
+
+Asked = tuple[Route, dict[str, str]]
+"""Where a task is asked for, and with what."""
+
+
+@frozen(kw_only=True)
+class Receipt(Generic[ResultT]):
+    """All that is needed to make the handle of an operation once it is accepted.
+
+    ``by_task`` and ``by_job`` are where to ask, without the id; None where the service has none.
+    """
+
+    kind: type[Operation[ResultT]]
+    name: str
+    stem: str
+    answers_at_once: bool
+    policy: PollPolicy
+    by_task: Route | None
+    by_job: Asked | None
 
 
 @frozen(kw_only=True)
@@ -129,6 +166,7 @@ class Session:
             on_event=settings.on_event,
         )
         self.budget = Budget(settings.max_bytes_in_flight)
+        self._loads: set[asyncio.Task[dict[str, Part]]] = set()
         self._own_engine = own_engine
         self._loop = asyncio.get_running_loop()
 
@@ -164,64 +202,129 @@ class Session:
 
     async def aclose(self, timeout: float | None) -> None:  # noqa: ASYNC109
         """Settle every handle, let exchanges end for ``timeout`` seconds, end what is ours."""
+        self.budget.close()
+        for loading in tuple(self._loads):
+            loading.cancel()
         # first the poller, so that looks do not take the time that submissions may have
         await self.poller.aclose(lost=self._own_engine is not None)
         await self.transport.aclose(timeout)
         if self._own_engine is not None:
             await self._own_engine.aclose()
 
+    # --- pictures ---------------------------------------------------------------------------------
+
+    async def load(self, operation: Operation[Any], *, fit: bool, hold: Hold) -> dict[str, Part]:
+        """Read and check the pictures of an operation, in a task of its own.
+
+        A cancelled caller leaves at once; the worker thread ends by itself, and keeps ``hold`` and
+        its place among the threads until then. Raises `InvalidOperation`, and `NotDelivered` where
+        a source does not come to its end in time.
+        """
+
+        async def read() -> dict[str, Part]:
+            async with asyncio.timeout(self.settings.timeouts.source):
+                return await load_parts(
+                    operation, fit=fit, limiter=self.threads, on_event=self.settings.on_event
+                )
+
+        hold.keep()
+        loading = asyncio.create_task(read())
+        self._loads.add(loading)
+        loading.add_done_callback(partial(self._loaded, hold))
+        await asyncio.wait((loading,))
+        if loading.cancelled():
+            raise ClientClosed
+        try:
+            return loading.result()
+        except TimeoutError:
+            limit = self.settings.timeouts.source
+            text = f"The picture could not be read within {limit:g} s: nothing was sent."
+            raise NotDelivered(text) from None
+
+    def _loaded(self, hold: Hold, loading: asyncio.Task[dict[str, Part]]) -> None:
+        self._loads.discard(loading)
+        if not loading.cancelled():
+            loading.exception()  # seen
+        hold.release()
+
     # --- handles ---------------------------------------------------------------------------------
 
-    def accepted(
-        self, operation: Operation[ResultT], reply: Reply, policy: PollPolicy
-    ) -> Task[ResultT]:
+    def receipt(self, operation: Operation[ResultT], policy: PollPolicy) -> Receipt[ResultT]:
+        """Prepare for the acceptance of an operation.
+
+        Raises `InvalidOperation` where the service answers it with a task and has no query for it.
+        """
+        name, kind = operation.name, type(operation)
+        service = self.settings.service
+        by_task: Route | None = None
+        by_job: Asked | None = None
+        try:
+            by_task = service.route(QUERY_BY_TASK, near=name)
+            if kind.job_type:
+                by_job = service.route(QUERY_BY_JOB, near=name), {"type": kind.job_type}
+        except InvalidOperation:
+            if operation.is_async:
+                raise
+        return Receipt(
+            kind=kind,
+            name=name,
+            stem=operation.stem,
+            answers_at_once=not operation.is_async,
+            policy=policy,
+            by_task=by_task,
+            by_job=by_job,
+        )
+
+    def accepted(self, receipt: Receipt[ResultT], reply: Reply) -> Task[ResultT]:
         """Make the handle of an accepted submission, known to ``on_submitted`` before all else.
 
         Raises `OutcomeUnknown` where the answer names neither a task nor a result.
         """
         # an answer of an older kind, or of a synchronous endpoint, holds the result already
-        finished = not reply.task_id and (has_result(reply.raw) or not operation.is_async)
-        if not (finished or reply.task_id or (reply.request_id and operation.job_type)):
+        finished = not reply.task_id and (has_result(reply.raw) or receipt.answers_at_once)
+        asked: Asked | None = None
+        if reply.task_id and receipt.by_task is not None:
+            asked = receipt.by_task, {"task_id": reply.task_id}
+        elif reply.request_id and receipt.by_job is not None:
+            route, params = receipt.by_job
+            asked = route, {"job_id": reply.request_id, **params}
+        if not finished and asked is None:
             text = (
-                "The service accepted the form but named no task to ask for and no result; "
-                f"its support can find it by request id {reply.request_id or '(none)'}."
+                "The service accepted the form but named no task that can be asked for and no "
+                f"result (task id {reply.task_id or '(none)'}); its support can find it by "
+                f"request id {reply.request_id or '(none)'}."
             )
-            raise OutcomeUnknown(text, action="submit")
+            unknown = OutcomeUnknown(text, action="submit")
+            unknown.request_id = reply.request_id
+            raise unknown
         record = TaskRecord(
             id=reply.task_id,
             request_id=reply.request_id,
-            operation=operation.name,
-            stem=operation.stem,
+            operation=receipt.name,
+            stem=receipt.stem,
             service=self.settings.service.name,
             submitted_at=datetime.now(UTC).isoformat(),
         )
-        if finished:
-            task: Task[ResultT] = self._task(record, type(operation))
+        if finished or asked is None:
+            task: Task[ResultT] = self._task(record, receipt.kind)
             task._settle(reply)  # noqa: SLF001  the handle is ours
         else:
-            task = self.watched(record, type(operation), policy)
+            task = self.watched(record, receipt.kind, receipt.policy, asked)
         if self.settings.on_submitted is not None:
             try:
                 self.settings.on_submitted(task)
             except Exception as error:
                 error.add_note(f"on_submitted raised for the accepted task {task.id!r}")
-                self.orphaned(task)
+                self.settings.orphaned(task)
                 raise
         return task
 
-    def orphaned(self, task: Task[Any]) -> None:
-        """Keep a task whose caller has gone."""
-        self.settings.orphans.append(task)
-        logger.warning("task %s was accepted after its caller was cancelled", task.id)
-        if listening(self.settings.on_event):
-            emit(self.settings.on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
-
     def watched(
-        self, record: TaskRecord, kind: type[Operation[Any]], policy: PollPolicy
+        self, record: TaskRecord, kind: type[Operation[Any]], policy: PollPolicy, asked: Asked
     ) -> Task[Any]:
-        """Make a handle and have the poller look after it. Raises as `address`."""
+        """Make a handle and have the poller look after it."""
         task = self._task(record, kind)
-        route, params = self.address(kind, task_id=record.id, job_id=record.request_id)
+        route, params = asked
 
         async def look() -> Reply:
             return await self.transport.query(route, params, action="look", attempts=1)
@@ -250,22 +353,19 @@ class Session:
         self.poller.watch(watch)
         return task
 
-    def address(
-        self, kind: type[Operation[Any]], *, task_id: str, job_id: str, job_type: str = ""
-    ) -> tuple[Route, dict[str, str]]:
+    def address(self, near: str | None, *, task_id: str, job_id: str, job_type: str) -> Asked:
         """Return where to ask for a task, by ``task_id`` where there is one, and with what.
 
-        Raises `InvalidOperation` where the service has no such query, or no job type is known.
+        ``near`` is the operation's name, whose host answers at RapidAPI. Raises `InvalidOperation`
+        where the service has no such query, or no job type is known.
         """
-        near = None if kind is Endpoint else kind.name
         service = self.settings.service
         if task_id:
             return service.route(QUERY_BY_TASK, near=near), {"task_id": task_id}
-        wanted = job_type or kind.job_type
-        if not wanted:
+        if not job_type:
             hint = "Give the class of the operation, as operation=HDColorMigration."
             raise InvalidOperation("operation", "one with a job type", near, hint=hint)
-        return service.route(QUERY_BY_JOB, near=near), {"job_id": job_id, "type": wanted}
+        return service.route(QUERY_BY_JOB, near=near), {"job_id": job_id, "type": job_type}
 
     def read(self, kind: type[Operation[Any]], reply: Reply, *, stem: str, task_id: str) -> Result:
         """Return the typed result of a success. Raises `MalformedReply`."""
@@ -277,6 +377,8 @@ class Session:
     def _task(self, record: TaskRecord, kind: type[Operation[Any]]) -> Task[Any]:
         try:
             submitted_at = datetime.fromisoformat(record.submitted_at)
+            if submitted_at.tzinfo is None:
+                submitted_at = submitted_at.replace(tzinfo=UTC)
         except ValueError:
             submitted_at = datetime.now(UTC)
         return Task(

@@ -21,6 +21,7 @@ from ailab_async import (
     Service,
     TaskState,
     Template,
+    Timeouts,
     errors,
     events,
 )
@@ -439,7 +440,7 @@ async def test_signed_addresses_and_keys_show_nowhere(service, photo, caplog):
             result = await task
             await result.files[0].read()
             service.files.clear()
-            with pytest.raises(errors.DownloadFailed) as caught:
+            with pytest.raises(errors.ResultExpired) as caught:
                 await result.files[1].read()
             shown = [repr(client), repr(task), repr(result), repr(result.files), repr(keyed)]
             shown += [str(caught.value), repr(caught.value), str(seen), str(task.record())]
@@ -682,3 +683,167 @@ async def test_a_client_closed_while_it_starts_leaves_nothing_open(service, phot
         await submitting
     assert client._session is None
     assert service.accepted == []
+
+
+# --- what the review of a sceptic found -----------------------------------------------------------
+
+
+async def test_an_endpoint_at_rapidapi_is_asked_for_where_it_was_accepted(photo):
+    import respx
+
+    host, path = "some-editor.p.rapidapi.com", "/image/edit"
+    name = "ai-bald"
+    service = Service.rapidapi("k", hosts={name: host}, paths={name: path})
+    async with AsyncClient(service=service, poll=QUICK) as client:
+        with respx.mock(assert_all_called=False) as router:
+            router.post(f"https://{host}{path}").respond(json={"task_id": "t-1"})
+            look = router.get(f"https://{host}/api/rapidapi/query-async-task-result")
+            look.respond(json={"task_status": 2, "data": {"image_url": "https://f.example/a"}})
+            task = await client.submit(Endpoint(name, image=photo))
+            record = task.record()
+            assert len((await task).files) == 1
+            assert len((await (await client.attach(record))).files) == 1
+        with respx.mock(assert_all_mocked=True) as router:
+            nowhere = Service.rapidapi("k", paths={name: path})
+            async with AsyncClient(service=nowhere) as other:
+                with pytest.raises(errors.InvalidOperation, match="hosts="):
+                    await other.submit(Endpoint(name, image=photo))
+            assert not router.calls
+
+
+async def test_a_source_that_fails_to_name_itself_fails_before_anything_is_sent(service):
+    class Odd:
+        def read(self, _=-1):
+            return b""
+
+        @property
+        def name(self):
+            raise ValueError("closed file")  # noqa: TRY003
+
+    async with client_of(service) as client:
+        with pytest.raises(ValueError, match="closed file"):
+            await client.submit(HDColorMigration(Odd()))
+    assert service.accepted == []
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_run_cancelled_while_its_client_closes_is_an_orphan(service, photo, steps):
+    service.looks = [{"task_status": 1}] * 10_000
+    client = client_of(service)
+    running = asyncio.create_task(client.run(HDColorMigration(photo)))
+    while not service.asked:
+        await asyncio.sleep(0.001)
+    closing = asyncio.create_task(client.aclose())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    (outcome,) = await asyncio.gather(running, return_exceptions=True)
+    await closing
+    if isinstance(outcome, asyncio.CancelledError):
+        assert [task.id for task in client.orphans] == ["t-1"]
+    else:
+        assert outcome.task_ids == ("t-1",)
+
+
+async def test_a_source_without_an_end_ends_with_the_client_or_its_deadline(service, photo):
+    class Endless:
+        async def read(self, _=-1):
+            await asyncio.Event().wait()
+
+    options = {"timeouts": Timeouts(source=0.02)}
+    async with client_of(service, **options) as client:
+        with pytest.raises(errors.NotDelivered, match="nothing was sent"):
+            await client.submit(HDColorMigration(Endless()))
+        assert client._session.budget.held == 0
+    async with client_of(service, max_bytes_in_flight=1) as client:
+        reading = asyncio.create_task(client.submit(HDColorMigration(Endless())))
+        waiting = asyncio.create_task(client.submit(HDColorMigration(photo)))
+        while client._session is None or not client._session.budget.held:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+        await client.aclose()
+        for task in (reading, waiting):
+            with pytest.raises(errors.ClientClosed):
+                await task
+    assert service.accepted == []
+
+
+async def test_cancelled_readers_keep_their_threads_and_their_bytes(service):
+    import threading
+
+    release, running = threading.Event(), []
+
+    class Slow:
+        def read(self, _=-1):
+            running.append(threading.get_ident())
+            release.wait(10)
+            return b""
+
+    async with client_of(service) as client:
+        tasks = [asyncio.create_task(client.submit(HDColorMigration(Slow()))) for _ in range(30)]
+        while len(running) < 4:
+            await asyncio.sleep(0.001)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0.01)
+        assert len(running) == 4
+        assert client._session.budget.held > 0
+        release.set()
+        while client._session.budget.held:
+            await asyncio.sleep(0.001)
+
+
+async def test_an_expired_file_says_so_and_is_asked_for_once(service, photo):
+    async with client_of(service) as client:
+        result = await client.run(HDColorMigration(photo))
+        service.files.clear()
+        before = len(service.server.seen)
+        with pytest.raises(errors.ResultExpired) as caught:
+            await result.files[0].read()
+        assert caught.value.task_id == "t-1"
+        assert len(service.server.seen) == before + 1
+
+
+@pytest.mark.parametrize("stem", ["../../evil", "a/b", "nul\0", "x" * 300, "漢" * 100, "..", ""])
+async def test_no_record_names_a_file_outside_or_beyond_what_can_be_named(service, stem, tmp_path):
+    record = {"id": "t-1", "operation": "hd-color-migration", "stem": stem}
+    async with client_of(service) as client:
+        result = await (await client.attach(record))
+        for path in await result.save(tmp_path / "in"):
+            assert path.parent == tmp_path / "in"
+            assert len(os.fsencode(path.name)) < 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"allow_hosts": "cdn.example.com"},
+        {"on_event": 5},
+        {"retry": 3},
+        {"timeouts": 30},
+        {"poll": 5},
+        {"on_submitted": asyncio.sleep},
+    ],
+    ids=str,
+)
+def test_options_of_a_wrong_kind_are_refused_by_name(wrong):
+    with pytest.raises(errors.InvalidOperation, match=next(iter(wrong))):
+        AsyncClient(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"paths": {"hd-color-migration": "v1/x"}},
+        {"hosts": {"hd-color-migration": "https://foo.example"}},
+        {"hosts": {"hd-color-migration": "a@b"}},
+    ],
+    ids=str,
+)
+def test_addresses_that_would_lead_the_key_astray_are_refused(wrong):
+    with pytest.raises(errors.InvalidOperation):
+        Service.rapidapi("sentinel-key", **wrong)
+    with pytest.raises(errors.InvalidOperation) as caught:
+        Service.direct("k", base_url="https://user:sentinel@h.example")
+    assert "sentinel" not in str(caught.value)

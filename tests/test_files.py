@@ -190,3 +190,22 @@ async def test_an_unwritable_folder_is_the_systems_own_error(tmp_path):
 )
 def test_the_extension_is_read_from_the_bytes(head, extension):
     assert extension_of(head) == extension
+
+
+async def test_a_save_cancelled_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
+    """By asyncio's own cancellation, which no anyio scope shields from."""
+    async with serving(PNG) as host:
+        for steps in range(120):
+            folder = tmp_path / str(steps)
+            saving = asyncio.create_task(host.file().save(f"{folder}/"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+                if steps % 3 == 0:
+                    await asyncio.to_thread(lambda: None)
+            saving.cancel()
+            await asyncio.sleep(0)
+            saving.cancel()
+            await asyncio.wait((saving,))
+            for path in folder.iterdir() if folder.exists() else ():
+                assert path.name == "harbour-1.png"
+                assert path.read_bytes() == PNG

@@ -6,15 +6,25 @@ acceptable in `fitting`. Pillow is imported when the first picture is looked at,
 """
 
 from .loading import load_part
-from .rules import Part, PictureRules
-from .sources import AsyncReader, PictureSource, check_source, show_source, source_key, source_stem
+from .rules import FIT_MAX_BYTES, Part, PictureRules
+from .sources import (
+    AsyncReader,
+    PictureSource,
+    check_source,
+    clean_stem,
+    show_source,
+    source_key,
+    source_stem,
+)
 
 __all__ = [
+    "FIT_MAX_BYTES",
     "AsyncReader",
     "Part",
     "PictureRules",
     "PictureSource",
     "check_source",
+    "clean_stem",
     "load_part",
     "show_source",
     "source_key",

@@ -25,6 +25,7 @@ __all__ = [
     "AsyncReader",
     "PictureSource",
     "check_source",
+    "clean_stem",
     "is_array",
     "is_image",
     "read_async",
@@ -65,7 +66,7 @@ _KINDS: Final = (
 )
 CHUNK: Final = 2**20
 _CHANNELS: Final = 3
-_LONGEST_STEM: Final = 100
+_LONGEST_STEM: Final = 150
 _NOT_IN_NAMES: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 
 
@@ -147,8 +148,14 @@ def source_stem(source: Any) -> str | None:
     path = os.fspath(name)
     if not isinstance(path, str):
         return None
-    stem = _NOT_IN_NAMES.sub("_", PurePath(path).stem).strip(". ")[:_LONGEST_STEM]
-    return stem or None
+    return clean_stem(PurePath(path).stem) or None
+
+
+def clean_stem(text: str) -> str:
+    """Return what of a text can begin a file's name anywhere; empty where nothing can."""
+    stem = _NOT_IN_NAMES.sub("_", text).strip(". ")
+    # file systems count bytes; a number and an extension are still to come
+    return stem.encode("utf-8", "ignore")[:_LONGEST_STEM].decode("utf-8", "ignore").strip(". ")
 
 
 def read_source(source: Any, name: str, most: int) -> Any:

@@ -50,8 +50,9 @@ _LEAST_UNNAMED: Final = 64
 _MAGIC: Final = re.compile(r"/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|AAAA[A-Za-z0-9+/][GWm2]Z0eX")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*", re.ASCII)
 _DATA_PREFIX: Final = re.compile(r"data:[\w.+/-]{0,80};base64,", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 _SAMPLE: Final = 256
+_HOLDING: Final = (str, dict, list)
 _DEPTH: Final = 3
 """How many strings of JSON within strings of JSON are opened."""
 
@@ -98,12 +99,14 @@ def _files(raw: Any) -> Iterator[Found]:
             children = [
                 (f"{path}.{key}" if path else key, key, child, depth)
                 for key, child in value.items()
-                if path or key not in ENVELOPE_FIELDS
+                if isinstance(child, _HOLDING) and (path or key not in ENVELOPE_FIELDS)
             ]
             stack.extend(reversed(children))
         elif isinstance(value, list):
             children = [
-                (f"{path}[{index}]", name, child, depth) for index, child in enumerate(value)
+                (f"{path}[{index}]", name, child, depth)
+                for index, child in enumerate(value)
+                if isinstance(child, _HOLDING)
             ]
             stack.extend(reversed(children))
         elif isinstance(value, str) and value:

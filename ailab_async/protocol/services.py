@@ -9,6 +9,7 @@ has a name, and each service maps names to a host and a path. Sources of the add
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -59,6 +60,10 @@ RAPIDAPI_PATHS: Final[Mapping[str, str]] = {
     QUERY_BY_TASK: "/api/rapidapi/query-async-task-result",
     QUERY_BY_JOB: "/image/get_async_job_result",
 }
+
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", re.ASCII)
+_PATH: Final = re.compile(r"/[^\s?#]*", re.ASCII)
 
 
 class Secret:
@@ -155,6 +160,15 @@ class Service:
         ``paths={"hd-color-migration": "/…"}``. ``sends_task_type`` also sends
         ``task_type=async``, which the direct API wants and the listings do not mention.
         """
+        for name, host in (hosts or {}).items():
+            if not _HOST.fullmatch(host):
+                hint = "For example 'hd-colour-migration.p.rapidapi.com'."
+                which = f"hosts[{name!r}]"
+                raise InvalidOperation(which, "a bare host name", host, hint=hint)
+        for name, path in (paths or {}).items():
+            if not _PATH.fullmatch(path):
+                which = f"paths[{name!r}]"
+                raise InvalidOperation(which, "a path that begins with /", path)
         return cls(
             name="rapidapi",
             base_url="",
@@ -235,7 +249,10 @@ def _checked_key(api_key: str) -> Secret:
 
 def _checked_base(url: str) -> str:
     parts = urlsplit(url)
-    plain = parts.scheme in {"http", "https"} and parts.hostname and not parts.username
+    if "@" in parts.netloc:
+        limit = "an address without a user name"
+        raise InvalidOperation("base_url", limit, "one with", hint="Give the key as api_key.")
+    plain = parts.scheme in {"http", "https"} and parts.hostname
     if not plain or parts.query or parts.fragment:
         hint = "For example http://127.0.0.1:8765"
         raise InvalidOperation("base_url", "an absolute http or https address", url, hint=hint)

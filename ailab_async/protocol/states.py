@@ -263,16 +263,18 @@ VERDICTS_BY_ERROR: Final[tuple[tuple[type[ServiceError], LookVerdict], ...]] = (
 """The first row that fits decides, for every code that is not in `VERDICTS_BY_CODE`."""
 
 _GONE: Final = 410
+_NOT_ALLOWED: Final = 405
 
 
-def judge_look(error: ServiceError) -> LookVerdict:
+def judge_look(error: ServiceError) -> LookVerdict:  # noqa: PLR0911 - one a rule
     """Say what an error answer to a look means for the task. Raises nothing.
 
     A refused key, an empty account or a full quota is trouble of the look: the task goes on at
     the service, and a client with another key gets it. A code that begins with ``AI_SERVICE_`` may
     be the task's own failure or the look's. A 404 or 410 without a code is taken for
     an unknown or expired id, but for the gateway's "Endpoint '…' does not exist" (recorded),
-    which is about the address.
+    which is about the address. A refused request without a code is doubtful: a paid task is not
+    given up for a single word of a gateway.
     """
     verdict = VERDICTS_BY_CODE.get(error.code)
     if verdict is not None:
@@ -280,6 +282,10 @@ def judge_look(error: ServiceError) -> LookVerdict:
     if error.code.startswith("AI_SERVICE_") and not isinstance(error, InputRejected):
         return LookVerdict.DOUBTFUL  # InputRejected: the one that is about the file's name
     if not error.code:
+        if error.http_status == _NOT_ALLOWED:
+            return LookVerdict.TROUBLE
+        if isinstance(error, InputRejected):
+            return LookVerdict.DOUBTFUL  # a gateway's word about this request, perhaps
         if isinstance(error, NotFound) and not isinstance(error, EndpointRetired):
             wrong_address = error.message.startswith("Endpoint ")
             return LookVerdict.TROUBLE if wrong_address else LookVerdict.NOT_FOUND

@@ -28,6 +28,15 @@ __all__ = ["FileAddress", "checked", "redirected"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
+_LOOK_UP: Final = 20.0
+"""Seconds that looking a name up may take; a TimeoutError is an OSError."""
+
+_NOT_GLOBAL: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")
+)
+"""Forms of IPv4 addresses and site-local ones, which not every Python counts as private."""
+
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """Where a translator reaches IPv4 addresses (RFC 6052)."""
 
@@ -115,8 +124,9 @@ def redirected(status: int, headers: Mapping[str, str], address: FileAddress) ->
 async def _looked_up(host: str, port: int) -> tuple[str, ...]:
     loop = asyncio.get_running_loop()
     try:
-        rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
+        async with asyncio.timeout(_LOOK_UP):
+            rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
         text = f"The host of a result file, {host}, has no address."
         raise DownloadFailed(text, action="download", host=host) from None
     addresses = tuple(dict.fromkeys(str(row[4][0]) for row in rows))
@@ -134,6 +144,8 @@ def _faces(text: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         return [address]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
+    if any(address in network for network in _NOT_GLOBAL):
+        return [ipaddress.IPv6Address("::1")]
     inside = [address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
         inside.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))

@@ -67,8 +67,8 @@ class Timeouts:
 
     ``connect``, ``read`` and ``write`` are per operation on the socket. ``answer`` bounds a whole
     exchange beside the time that its upload may take (its size at 32 KiB/s), ``download`` a whole
-    file. ``slot`` bounds the wait for a free slot, ``close`` that for running exchanges when the
-    client is closed.
+    file, ``source`` the reading of an operation's pictures. ``slot`` bounds the wait for a free
+    slot, ``close`` that for running exchanges when the client is closed.
     """
 
     connect: float = _seconds(10.0)
@@ -76,6 +76,7 @@ class Timeouts:
     write: float = _seconds(30.0)
     answer: float = _seconds(90.0)
     download: float = _seconds(600.0)
+    source: float = _seconds(120.0)
     slot: float = _seconds(86_400.0)
     close: float = _seconds(10.0)
 

@@ -6,14 +6,15 @@ The rules are `retry.Throttle` and `retry.Circuit`, which know neither clock nor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ServiceUnreachable, Throttled
+from ..errors import AILabError, ServiceUnreachable, Throttled
 from ..events import EventHook, Slowed, emit, listening
 from ..retry import Circuit, RetryPolicy, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from .slots import Slots
 
@@ -42,19 +43,29 @@ class Pace:
         while (pause := self._calm_at - clock()) > 0:  # noqa: ASYNC110  it may be put off again
             await asyncio.sleep(pause)
 
-    def admit(self, host: str) -> None:
-        """Raise `ServiceUnreachable` where connecting has failed too often; nothing is sent then.
+    @contextlib.contextmanager
+    def guarded(self, host: str, unreached: Callable[[AILabError], bool]) -> Iterator[None]:
+        """Count an exchange by how it ends; ``unreached`` says whether there was no connection.
 
-        Whoever passes reports back with ``circuit.connected``, `unreached` or ``gave_up``.
+        Raises `ServiceUnreachable` where connecting has failed too often; nothing is sent then.
         """
-        wait = self.circuit.admit(asyncio.get_running_loop().time())
+        clock = asyncio.get_running_loop().time
+        wait = self.circuit.admit(clock())
         if wait:
             text = f"{self.circuit.failures} connections failed in a row"
             raise ServiceUnreachable(text, host=host, retry_after=wait)
-
-    def unreached(self) -> None:
-        """Count a connection that failed."""
-        self.circuit.failed(asyncio.get_running_loop().time())
+        try:
+            yield
+        except AILabError as failure:
+            if unreached(failure):
+                self.circuit.failed(clock())
+            else:
+                self.circuit.connected()
+            raise
+        except BaseException:
+            self.circuit.gave_up()
+            raise
+        self.circuit.connected()
 
     async def keep(self, attempt: Awaitable[T]) -> T:
         """Await an attempt, and let what becomes of it set the pace."""

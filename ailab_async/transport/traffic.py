@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -224,7 +225,9 @@ class Transport:
             onward = redirected(answer.status, answer.headers, address)
             if onward is None and answer.status != _OK:
                 text = f"The result file answered HTTP {answer.status}."
-                raise DownloadFailed(text, action="download", host=address.route.host)
+                failure = DownloadFailed(text, action="download", host=address.route.host)
+                failure.http_status = answer.status
+                raise failure
             return onward
 
         pin = self._engine is None and self._borrowed is None and self._proxy is None
@@ -331,53 +334,35 @@ class Transport:
     ) -> Answer:
         """Make one exchange on a slot, and keep account of it."""
         clock = asyncio.get_running_loop().time
-        guarded = action != "download"
-        if guarded:
-            self._pace.admit(route.host)
-        slot.clean = False
-        began = clock()
         upload = 0 if body is None else body.length
         asked = params or {}
         task_id = asked.get("task_id") or asked.get("job_id") or ""
-        self._tell(action, "started", route, number, sent=upload, task_id=task_id)
-        try:
-            outgoing = self._outgoing(action, method, route, number, params, body, address)
-            if outgoing.sni != slot.peer:
-                # the library tells connections apart by network address: one whose certificate
-                # was checked for another name must not be used for this one
-                self._file_slots.leave(slot)
-                slot.peer = outgoing.sni
-            if slot.connection is None:
-                slot.connection = self._connection()
-            answer = await exchange(
-                slot.connection,
-                outgoing,
-                library=self._library,
-                action=action,
-                host=route.host,
-                deadline=self._timeouts.exchange(action, upload),
-                max_bytes=self._max_answer_bytes if max_bytes is None else max_bytes,
-                sink=sink,
-            )
-        except AILabError as failure:
-            seconds = clock() - began
-            self._tell(
-                action, "failed", route, number, seconds=seconds, task_id=task_id, error=failure
-            )
-            if isinstance(failure, OutcomeUnknown) and body is not None:
-                # said here too, because the caller may have gone
-                logger.warning("a submission's outcome is unknown: %s", failure)
-            if guarded and self._unreached(failure):
-                self._pace.unreached()
-            elif guarded:
-                self._pace.circuit.connected()
-            raise
-        except BaseException:
-            self._pace.circuit.gave_up()
-            raise
-        slot.clean = True
-        if guarded:
-            self._pace.circuit.connected()
+        with self._guard(action, route):
+            slot.clean = False
+            began = clock()
+            self._tell(action, "started", route, number, sent=upload, task_id=task_id)
+            try:
+                outgoing = self._outgoing(action, method, route, number, params, body, address)
+                answer = await exchange(
+                    self._connected(slot, outgoing),
+                    outgoing,
+                    library=self._library,
+                    action=action,
+                    host=route.host,
+                    deadline=self._timeouts.exchange(action, upload),
+                    max_bytes=self._max_answer_bytes if max_bytes is None else max_bytes,
+                    sink=sink,
+                )
+            except AILabError as failure:
+                seconds = clock() - began
+                self._tell(
+                    action, "failed", route, number, seconds=seconds, task_id=task_id, error=failure
+                )
+                if isinstance(failure, OutcomeUnknown) and body is not None:
+                    # said here too, because the caller may have gone
+                    logger.warning("a submission's outcome is unknown: %s", failure)
+                raise
+            slot.clean = True
         self._tell(
             action,
             "complete",
@@ -390,6 +375,17 @@ class Transport:
             task_id=task_id,
         )
         return answer
+
+    def _connected(self, slot: Slot[Connection], outgoing: Outgoing) -> Connection:
+        """Return a slot's connection, a new one where it has none that is good for this."""
+        if outgoing.sni != slot.peer:
+            # the library tells connections apart by network address: one whose certificate was
+            # checked for another name must not be used for this one
+            self._file_slots.leave(slot)
+            slot.peer = outgoing.sni
+        if slot.connection is None:
+            slot.connection = self._connection()
+        return slot.connection
 
     def _understood(self, reader: Callable[..., Reply], *args: Any) -> Reply:
         """Read an answer; the engine's own "not offered" is no retirement by the service."""
@@ -405,6 +401,12 @@ class Transport:
                 request_id=error.request_id,
                 log_id=error.log_id,
             ) from None
+
+    def _guard(self, action: Action, route: Route) -> contextlib.AbstractContextManager[None]:
+        """Return what refuses an exchange while the service is out of reach, and counts it."""
+        if action == "download":
+            return contextlib.nullcontext()
+        return self._pace.guarded(route.host, self._unreached)
 
     def _unreached(self, failure: AILabError) -> bool:
         cause = failure.__cause__

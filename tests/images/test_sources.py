@@ -351,7 +351,8 @@ async def test_a_cancelled_load_ends_at_once_though_its_file_hangs():
         (".", None),
         ("a:b*c?.png", "a_b_c_"),
         ("line\nend.png", "line_end"),
-        ("x" * 300 + ".png", "x" * 100),
+        ("x" * 300 + ".png", "x" * 150),
+        ("漢" * 100 + ".png", "漢" * 50),  # bytes, as file systems count
         (b"bytes", None),
         (io.BytesIO(b"x"), None),
         (5, None),

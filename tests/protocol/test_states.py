@@ -213,7 +213,6 @@ def coded(code, message="words") -> dict:
         (409, coded("ERROR_TASK_STOPPED_PROCESSING")),
         (502, coded("AI_SERVICE_INTERNAL_ERROR", "file type not supported")),
         (422, coded("BRAND_NEW")),
-        (400, {"error_code": 400, "error_msg": "no"}),
     ],
 )
 def test_final(status, body):
@@ -292,3 +291,23 @@ def test_no_answer_about_the_account_ends_a_task():
     for kind in (InputRejected, StateConflict, NotFound):
         assert judge_look(kind("m", code="X", http_status=400)) is LookVerdict.FINAL_FAILURE
     assert judge_look(PlatformError("m")) is LookVerdict.DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (400, {"error_code": 400, "error_msg": "no"}, LookVerdict.DOUBTFUL),
+        (400, {"message": "Bad Request"}, LookVerdict.DOUBTFUL),
+        (413, {"message": "too large"}, LookVerdict.DOUBTFUL),
+        (405, {"message": "Method Not Allowed"}, LookVerdict.TROUBLE),
+    ],
+)
+def test_a_single_refusal_without_a_code_ends_no_paid_task(status, body, verdict):
+    assert verdict_of(status, body) is verdict
+
+
+def test_long_texts_that_begin_like_an_address_are_looked_at_in_no_time():
+    """An expression that went back and forth took seconds here; the suite's limit would end it."""
+    from ailab_async.protocol.results import walk
+
+    assert walk({"data": {"url": "http://" + "a" * 200_000 + " " + "b" * 200_000}}) == ()
