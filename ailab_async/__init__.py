@@ -72,10 +72,10 @@ if TYPE_CHECKING:
         catalogue,
     )
     from .operations.balance import CreditBalance
-    from .poller import PollPolicy
     from .protocol.services import Service
     from .protocol.states import TaskState
     from .retry import RetryPolicy
+    from .rhythm import PollPolicy
     from .task import Task, TaskReport, TaskUpdate
     from .transport import Timeouts
 
@@ -168,10 +168,10 @@ _HOMES = {
         "MotionResult Operation RefPic Result ResultFile Template catalogue"
     ),
     "operations.balance": "CreditBalance",
-    "poller": "PollPolicy",
     "protocol.services": "Service",
     "protocol.states": "TaskState",
     "retry": "RetryPolicy",
+    "rhythm": "PollPolicy",
     "task": "Task TaskReport TaskUpdate",
     "transport": "Timeouts",
 }

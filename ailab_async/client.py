@@ -20,11 +20,12 @@ from .events import EventHook, ServiceChosen, emit, listening, logger
 from .images import FIT_MAX_BYTES, Part
 from .operations import Endpoint, EndpointResult, FormItem, Operation, Result
 from .operations.balance import CreditBalance, read_balances
-from .poller import PollPolicy, failure_read, failure_said, not_found
+from .poller import failure_read, failure_said, not_found
 from .protocol.multipart import FormField, MultipartBody
 from .protocol.services import CREDITS, Service
 from .protocol.states import LookVerdict, TaskState, judge_look, read_state
 from .retry import RetryPolicy
+from .rhythm import PollPolicy
 from .session import KINDS, Home, Session, Settings, kind_of
 from .task import Task, TaskRecord, TaskReport
 from .transport import HTTPName, Timeouts, borrow

@@ -36,7 +36,7 @@ from .operations import (
     Result,
     load_parts,
 )
-from .poller import Poller, PollPolicy, Watch
+from .poller import Poller, Watch
 from .protocol.results import has_result
 from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Route, Service
 from .task import Task, TaskRecord
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .images import Part
     from .protocol.envelope import Reply
     from .retry import RetryPolicy
+    from .rhythm import PollPolicy
 
 __all__ = ["KINDS", "Home", "Session", "Settings", "kind_of"]
 

@@ -7,8 +7,9 @@ import pytest
 
 from ailab_async import errors
 from ailab_async.events import StateUnknown
-from ailab_async.poller import Poller, PollPolicy, Watch
+from ailab_async.poller import Poller, Watch
 from ailab_async.protocol.envelope import Reply
+from ailab_async.rhythm import PollPolicy
 
 pytestmark = pytest.mark.looptime
 
