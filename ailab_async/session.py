@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 from attrs import field, frozen
 
 from .errors import (
@@ -177,7 +178,7 @@ class Session:
         service = settings.service
         own_engine: Engine | None = None
         if service.embedded and service.engine is None:
-            own_engine = _load_engine()
+            own_engine = (await anyio.to_thread.run_sync(_engine_kind))()
         transport = Transport(
             service,
             max_in_flight=settings.max_in_flight,
@@ -391,8 +392,8 @@ class Session:
         )
 
 
-def _load_engine() -> Engine:
-    """Make the engine of this process: it lives a floor above, and is loaded by its name."""
+def _engine_kind() -> type[Engine]:
+    """Load the engine by its name, because it lives a floor above; blocks while it imports."""
     module, _, attribute = ENGINE.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), attribute)()
-    return engine
+    kind: type[Engine] = getattr(importlib.import_module(module), attribute)
+    return kind

@@ -847,3 +847,28 @@ def test_addresses_that_would_lead_the_key_astray_are_refused(wrong):
     with pytest.raises(errors.InvalidOperation) as caught:
         Service.direct("k", base_url="https://user:sentinel@h.example")
     assert "sentinel" not in str(caught.value)
+
+
+async def test_the_call_decides_on_fitting_before_the_operation_and_that_before_the_client(
+    service, tmp_path
+):
+    from PIL import Image
+
+    grey = tmp_path / "grey.png"
+    Image.new("L", (100, 100), 128).save(grey)
+    plain, fitting = HDColorMigration(grey), HDColorMigration(grey, fit=True)
+    seen = []
+    async with client_of(service, on_event=seen.append) as client:
+        await client.submit(fitting)
+        await client.submit(plain, fit=True)
+        for operation, fit in ((plain, None), (fitting, False)):
+            with pytest.raises(errors.InvalidOperation, match="fit=True"):
+                await client.submit(operation, fit=fit)
+    assert [event.name for event in seen].count("picture.fitted") == 2
+    async with client_of(service, fit=True) as client:
+        await client.submit(plain)
+        with pytest.raises(errors.InvalidOperation):
+            await client.submit(HDColorMigration(grey, fit=False))
+    assert len(service.accepted) == 3
+    with pytest.raises(errors.InvalidOperation, match="fit"):
+        HDColorMigration(grey, fit="yes")

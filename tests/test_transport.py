@@ -441,7 +441,7 @@ async def test_after_a_storm_of_cancellations_everything_works():
         async def churn():
             for _ in range(50):
                 caller = asyncio.create_task(wire.look() if dice.random() < 0.5 else wire.submit())
-                await asyncio.sleep(dice.random() * 0.03)
+                await asyncio.sleep(dice.random() * 0.06)
                 caller.cancel()
                 await asyncio.wait((caller,))
 
@@ -451,6 +451,9 @@ async def test_after_a_storm_of_cancellations_everything_works():
         assert len(wire.transport._slots._idle) == 10
         for _ in range(20):
             assert await wire.submit() == "t-1"
+        assert server.open_now <= 10
+    ours = [task for task in asyncio.all_tasks() if "Loopback" not in repr(task.get_coro())]
+    assert ours == [asyncio.current_task()]
 
 
 # --- the end -------------------------------------------------------------------------------------

@@ -85,6 +85,8 @@ class Library:
         """Import the library, which takes about 100 ms the first time. Raises `MissingExtra`."""
         try:
             self._module: Any = importlib.import_module(name)
+            # what it imports itself only at its first connection, which is made on the loop
+            importlib.import_module(name.replace("httpx", "httpcore"))
         except ImportError as error:
             raise MissingExtra(name, extra=name, purpose=f'http="{name}"') from error
 
