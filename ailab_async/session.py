@@ -218,9 +218,9 @@ class Session:
     async def load(self, operation: Operation[Any], *, fit: bool, hold: Hold) -> dict[str, Part]:
         """Read and check the pictures of an operation, in a task of its own.
 
-        A cancelled caller leaves at once; the worker thread ends by itself, and keeps ``hold`` and
-        its place among the threads until then. Raises `InvalidOperation`, and `NotDelivered` where
-        a source does not come to its end in time.
+        A cancelled caller leaves at once, and a source that is read on the loop is let go; a worker
+        thread ends by itself, and keeps ``hold`` and its place among the threads until then. Raises
+        `InvalidOperation`, and `NotDelivered` where a source does not come to its end in time.
         """
 
         async def read() -> dict[str, Part]:
@@ -233,7 +233,13 @@ class Session:
         loading = asyncio.create_task(read())
         self._loads.add(loading)
         loading.add_done_callback(partial(self._loaded, hold))
-        await asyncio.wait((loading,))
+        try:
+            await asyncio.wait((loading,))
+        except asyncio.CancelledError:
+            # a thread cannot be stopped, but a source that is still coming in can be let go
+            if loading not in self.threads.statistics().borrowers:
+                loading.cancel()
+            raise
         if loading.cancelled():
             raise ClientClosed
         try:

@@ -872,3 +872,18 @@ async def test_the_call_decides_on_fitting_before_the_operation_and_that_before_
     assert len(service.accepted) == 3
     with pytest.raises(errors.InvalidOperation, match="fit"):
         HDColorMigration(grey, fit="yes")
+
+
+async def test_a_cancelled_upload_that_is_still_coming_in_holds_nothing(service, photo):
+    class Upload:
+        async def read(self, _=-1):
+            await asyncio.Event().wait()
+
+    async with client_of(service) as client:
+        submits = (client.submit(HDColorMigration(Upload())) for _ in range(60))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.gather(*submits)
+        while client._session.budget.held:
+            await asyncio.sleep(0.001)
+        assert (await client.submit(HDColorMigration(photo))).id == "t-1"
