@@ -151,16 +151,17 @@ class Loopback:
         if self.on_head is not None:
             self.on_head(seen)
         length = int(headers.get("content-length", "0"))
-        while len(seen.body) < length:
-            if self.read_at_most is not None and len(seen.body) >= self.read_at_most:
+        taken = 0
+        while taken < length:
+            if self.read_at_most is not None and taken >= self.read_at_most:
                 raise Reset
-            piece = await reader.read(min(65536, length - len(seen.body)))
+            piece = await reader.read(min(65536, length - taken))
             if not piece:
                 return False
-            seen.body += piece
+            taken += len(piece)
+            if self.keep_bodies:
+                seen.body += piece
         seen.whole = True
-        if not self.keep_bodies:
-            seen.body = b""
         reply = self.handler(seen)
         if asyncio.iscoroutine(reply):
             reply = await reply

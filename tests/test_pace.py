@@ -267,7 +267,7 @@ async def test_however_many_operations_wait_few_pictures_are_in_memory(tmp_path)
     )
     size = photo.stat().st_size
     assert size > 2**20
-    operations = [HDColorMigration(photo) for _ in range(200)]
+    operations = [HDColorMigration(photo) for _ in range(100)]
     async with Loopback(scripted(answer({"task_id": "t", "error_code": 0}))) as server:
         server.keep_bodies = False
         options = {"service": Service.local(server.url), "max_bytes_in_flight": 4 * size}
@@ -278,9 +278,9 @@ async def test_however_many_operations_wait_few_pictures_are_in_memory(tmp_path)
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert client._session.budget.held == 0
-        assert len(server.whole()) == 201
-    # four at once, each twice here (the server reads it too), of 200
-    assert most < 12 * size
+        assert len(server.whole()) == 101
+    # four at once, and what sockets and this server have in their buffers, of a hundred
+    assert most < 8 * size
 
 
 async def test_a_place_given_to_somebody_who_was_cancelled_goes_to_the_next(caplog):
