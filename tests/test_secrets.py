@@ -24,7 +24,7 @@ SENTINELS = ("sentinel-key", "sentinel-signature")
 QUICK = {
     "poll": PollPolicy(first=0.001, interval=0.001, tolerance=1),
     "retry": RetryPolicy(base=0.001, attempts=2),
-    "timeouts": Timeouts(connect=0.15, answer=0.05, download=0.05),
+    "timeouts": Timeouts(connect=0.3, answer=0.2, download=0.2),
 }
 
 

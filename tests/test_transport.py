@@ -15,7 +15,7 @@ from ailab_async.protocol.services import Route, Secret, Service
 from ailab_async.retry import RetryPolicy
 from ailab_async.transport import Timeouts, Transport
 
-QUICK = Timeouts(connect=0.15, answer=0.05, download=0.05, read=5)
+QUICK = Timeouts(connect=0.3, answer=0.2, download=0.2, read=5)
 EAGER = RetryPolicy(base=0.001)
 ACCEPTED = {"error_code": 0, "task_id": "t-1", "request_id": "r-1"}
 LARGE = 8 * 2**20
