@@ -312,6 +312,26 @@ async def test_a_bug_in_the_poller_settles_everybody(caplog):
     assert (await again.outcome()).raw == SUCCESS
 
 
+async def test_a_look_cancelled_by_somebody_else_is_made_again():
+    poller, seat = make(), Seat(SUCCESS, takes=3.0)
+    poller.watch(seat.watch)
+    await asyncio.sleep(6)
+    (looking,) = poller._looking
+    looking.cancel()
+    assert (await seat.outcome()).raw == SUCCESS
+    assert seat.times == pytest.approx([5, 7])
+
+
+async def test_a_poller_cancelled_by_somebody_else_leaves_nobody_waiting():
+    poller, seat = make(), Seat(QUEUED)
+    poller.watch(seat.watch)
+    await asyncio.sleep(6)
+    poller._runner.cancel()
+    outcome = await seat.outcome()
+    assert type(outcome) is errors.TaskUnsettled
+    assert outcome.task_ids == ("t1",)
+
+
 async def test_the_poller_runs_in_an_empty_context():
     import contextvars
 

@@ -29,6 +29,8 @@ NEVER_FOR_A_SUBMISSION = [
     errors.ServiceUnavailable(http_status=500),
     errors.ServiceUnavailable(http_status=502),
     errors.ServiceUnavailable(http_status=504),
+    errors.ServiceUnavailable(code="WORDS_OF_NO_TABLE", http_status=502),
+    errors.ServiceUnavailable(code="AI_SERVICE_TIMEOUT", http_status=504),
     errors.MalformedReply(http_status=200),
     errors.MalformedReply(http_status=502),
 ]

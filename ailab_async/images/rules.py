@@ -71,11 +71,6 @@ class PictureRules:
         ]
         return f"{' and '.join(parts)} pixels" if parts else ""
 
-    @property
-    def bytes_text(self) -> str:
-        """The limit of bytes in words."""
-        return f"at most {megabytes(self.max_bytes)}"
-
     def check_bytes(self, name: str, count: int) -> None:
         """Raise `InvalidOperation` for too many bytes."""
         if count > self.max_bytes:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ..errors import InvalidOperation
 
@@ -231,10 +231,6 @@ class Service:
         if self.name == "rapidapi":
             return {"X-RapidAPI-Key": self.api_key.reveal(), "X-RapidAPI-Host": route.host}
         return {"ailabapi-api-key": self.api_key.reveal()}
-
-    def without_key(self) -> Service:
-        """Return the same service without its key, for records that leave the process."""
-        return evolve(self, api_key=None)
 
 
 def _checked_key(api_key: str) -> Secret:
