@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
 
+from attrs import evolve
+
 from .carry import carried_through
 from .errors import ClientClosed, InvalidOperation, ServiceError
 from .events import EventHook, ServiceChosen, emit, listening, logger
@@ -59,7 +61,8 @@ class AsyncClient:
     ``max_in_flight`` requests run at once, and the pictures of all of them are held to
     ``max_bytes_in_flight`` bytes, however many operations wait. ``max_answer_bytes`` bounds an
     answer that only names its files (one that holds them may have 64 MiB). ``poll``, ``timeouts``
-    and ``retry`` are frozen values.
+    and ``retry`` are frozen values; ``poll_by_operation`` has other policies for some operations,
+    as ``{CartoonGenerator: PollPolicy.fixed(15)}``, and by name for endpoints of the catalogue.
     ``fit=True`` makes pictures acceptable (converted, scaled) where they break a limit.
     ``on_event`` hears of everything that happens; ``on_submitted`` gets each `Task` as soon as its
     id is known, before anything else is done with it, also when the caller was cancelled meanwhile:
@@ -81,6 +84,7 @@ class AsyncClient:
         service: Service | None = None,
         max_in_flight: int = 16,
         poll: PollPolicy | None = None,
+        poll_by_operation: Mapping[type[Operation[Any]] | str, PollPolicy] | None = None,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         fit: bool = False,
@@ -109,6 +113,10 @@ class AsyncClient:
             if hook is not None and (inspect.iscoroutinefunction(hook) or not callable(hook)):
                 raise InvalidOperation(name, "a function that is not async", repr(hook))
         _check_kind("poll", poll or PollPolicy(), PollPolicy, "For example PollPolicy.fixed(5).")
+        for policy in (poll_by_operation or {}).values():
+            _check_kind(
+                "poll_by_operation", policy, PollPolicy, "As {'name': PollPolicy.fixed(5)}."
+            )
         _check_kind("timeouts", timeouts or Timeouts(), Timeouts, "For example Timeouts(read=30).")
         _check_kind("retry", retry or RetryPolicy(), RetryPolicy, "As RetryPolicy(attempts=5).")
         chosen, self._reason = _choose(api_key, service)
@@ -128,6 +136,10 @@ class AsyncClient:
             max_bytes_in_flight=max_bytes_in_flight,
             max_answer_bytes=max_answer_bytes,
         )
+        self._polls = {
+            _operation_name(operation): policy.suited_to(chosen.name)
+            for operation, policy in (poll_by_operation or {}).items()
+        }
         self._fit = fit
         self._session: Session | None = None
         self._home: dict[str, Home] = {}
@@ -175,7 +187,7 @@ class AsyncClient:
         service = self.service
         route = service.route(operation.name, operation.path)
         # all that can go wrong goes wrong now: once the form is out, only values are made
-        receipt = session.receipt(operation, self._policy(poll))
+        receipt = session.receipt(operation, self._policy(poll, operation.name))
 
         def accept(reply: Reply) -> Task[ResultT]:
             return session.accepted(receipt, reply)
@@ -244,8 +256,9 @@ class AsyncClient:
 
         ``task`` is a task id or what ``task.record()`` returned. ``operation`` is its class, which
         a record knows by itself; without either the result has its files and no typed names.
-        Raises `InvalidOperation` for a record of another service; that an id is not known turns
-        out when the task is awaited.
+        A task that is old enough for a look, or of unknown age, is looked at at once. One that is
+        open in this client already gives the same handle again. Raises `InvalidOperation` for a
+        record of another service; that an id is not known turns out when the task is awaited.
         """
         session = await self._ready()
         record = _record_of(task)
@@ -253,12 +266,19 @@ class AsyncClient:
         if record.service and record.service != here:
             hint = f"This client talks to the {here} service."
             raise InvalidOperation("record", "of this client's service", record.service, hint=hint)
+        own = None if poll is None else poll.suited_to(self.service.name)
+        known = session.known(record, operation, own)
+        if known is not None:
+            return known
         kind = operation or kind_of(record.operation)
         near = record.operation or (None if kind is Endpoint else kind.name)
         asked = session.address(
             near, task_id=record.id, job_id=record.request_id, job_type=kind.job_type or ""
         )
-        return session.watched(record, kind, self._policy(poll), asked)
+        if operation is not None and not record.operation:
+            record = evolve(record, operation=operation.name)
+        policy = self._policy(poll, record.operation)
+        return session.watched(record, kind, policy, asked, attached=True)
 
     async def query(
         self,
@@ -283,10 +303,10 @@ class AsyncClient:
         kind = operation or next(by_type, Endpoint)
         near = None if kind is Endpoint else kind.name
         job_type = type or kind.job_type or ""
-        route, params = session.address(near, task_id=task_id, job_id=job_id, job_type=job_type)
+        asked = session.address(near, task_id=task_id, job_id=job_id, job_type=job_type)
         known = task_id or job_id
         try:
-            reply = await session.transport.query(route, params, action="look")
+            reply = await session.transport.query(asked.route, asked.params(), action="look")
         except ServiceError as error:
             verdict = judge_look(error)
             if verdict is LookVerdict.NOT_FOUND:
@@ -390,8 +410,11 @@ class AsyncClient:
             event = ServiceChosen(service=self.service.name, reason=self._reason)
             emit(self._settings.on_event, event)
 
-    def _policy(self, poll: PollPolicy | None) -> PollPolicy:
-        return self._settings.poll if poll is None else poll.suited_to(self.service.name)
+    def _policy(self, poll: PollPolicy | None, operation: str) -> PollPolicy:
+        """Return the call's policy, else the operation's, else the client's."""
+        if poll is None:
+            return self._polls.get(operation, self._settings.poll)
+        return poll.suited_to(self.service.name)
 
 
 def _record_of(task: object) -> TaskRecord:
@@ -410,6 +433,17 @@ def _check_kind(name: str, value: object, kind: type[Any], hint: str) -> None:
     """Refuse what is no ``kind``; type checkers see it earlier, newcomers here."""
     if not isinstance(value, kind):
         raise InvalidOperation(name, f"a {kind.__name__}", repr(value), hint=hint)
+
+
+def _operation_name(operation: type[Operation[Any]] | str) -> str:
+    if isinstance(operation, str):
+        return operation
+    name = getattr(operation, "name", None)
+    if not isinstance(name, str):
+        hint = "For example {CartoonGenerator: PollPolicy.fixed(15)}."
+        limit = "by class or name of an operation"
+        raise InvalidOperation("poll_by_operation", limit, repr(operation), hint=hint)
+    return name
 
 
 def _check_whole(name: str, value: object, least: int, most: int | None) -> None:

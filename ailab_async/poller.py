@@ -6,7 +6,8 @@ never starve submissions), reads the answer by the table of states, and either s
 puts it back. It ends when nothing is left to watch and is started again by the next one. When it
 crashes or is closed, every open watch is settled with an error that holds all open ids.
 
-What an answer means stands in `protocol.states`; what a handle is, in `task`.
+What an answer means stands in `protocol.states`, when a task is looked at in `rhythm`, and what a
+handle is in `task`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import asyncio
 import contextvars
 import heapq
 import itertools
-import random
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import define
 
@@ -38,7 +38,7 @@ from .errors import (
     TaskTimeout,
     TaskUnsettled,
 )
-from .events import EventHook, StateUnknown, emit, listening, logger
+from .events import EventHook, StateUnknown, TaskSettled, emit, listening, logger
 from .protocol.states import (
     DOUBTS_BEFORE_FAILURE,
     LookVerdict,
@@ -47,12 +47,13 @@ from .protocol.states import (
     judge_look,
     read_state,
 )
-from .rhythm import LEAST_PAUSE, LONGEST_PAUSE, PollPolicy
+from .rhythm import LEAST_PAUSE, LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .protocol.envelope import Reply
+    from .rhythm import Rhythm
 
 __all__ = ["Poller", "Watch", "failure_read", "failure_said", "not_found"]
 
@@ -63,43 +64,65 @@ _HOPELESS: Final = (AuthenticationError, CreditsExhausted, QuotaExceeded, Endpoi
 """Refusals of a look that asking again will not change; they say nothing about the task."""
 
 
-@define(eq=False, kw_only=True)
-class Watch:
-    """One open task as the poller sees it.
+AskedT = TypeVar("AskedT")
 
-    ``look`` asks once. ``changed`` is told of each state read, ``settled`` of the end: the reply
-    of a success, or the error. Exactly one ``settled`` call is made.
+
+@define(eq=False, kw_only=True)
+class Watch(Generic[AskedT]):
+    """One open task as the poller sees it. Kept small: ten thousand may be open.
+
+    ``handle`` is whose watch this is, and ``asked`` what the poller's ``look`` is called with.
+    ``changed`` is told of each state read, ``settled`` of the end: the reply of a success, or the
+    error; exactly one such call is made.
+
+    ``began`` is when the task was submitted, as a time of the loop's clock, and ``deadline`` how
+    many seconds from now it is waited for. ``attached`` says that it was submitted elsewhere, so
+    that a look at once is no impatience, and ``age_known`` that ``began`` is no guess.
     """
 
     task_id: str
-    look: Callable[[], Awaitable[Reply]]
+    operation: str = ""
+    handle: object = None
+    asked: AskedT
     changed: Callable[[StateReading], None]
-    settled: Callable[[Reply | AILabError, int], None]
-    policy: PollPolicy
+    settled: Callable[[Reply | AILabError], None]
+    rhythm: Rhythm
     began: float
+    deadline: float
+    attached: bool = False
+    age_known: bool = True
+    number: int = 0
     looks: int = 0
+    seen_open: float = 0.0
     troubles: int = 0
     troubled_at: float | None = None
     doubts: int = 0
     state: str = ""
     warned: bool = False
     open: bool = True
-    deadline: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | None = None
 
 
-class Poller:
+class Poller(Generic[AskedT]):
     """Watches the open tasks of one client, on one event loop."""
 
     def __init__(
-        self, *, looks_at_once: int, looks_per_second: float, on_event: EventHook | None = None
+        self,
+        look: Callable[[AskedT], Awaitable[Reply]],
+        *,
+        looks_at_once: int,
+        looks_per_second: float,
+        on_event: EventHook | None = None,
     ) -> None:
-        """``looks_at_once`` should be one less than there are slots, and is 1 at the least."""
+        """``look`` asks once. ``looks_at_once`` should be one less than there are slots."""
+        self._ask = look
         self._most = max(1, looks_at_once)
         self._gap = 1.0 / looks_per_second
         self._on_event = on_event
-        self._heap: list[tuple[float, int, Watch]] = []
+        self._heap: list[tuple[float, int, Watch[AskedT]]] = []
         self._order = itertools.count()
-        self._open: dict[Watch, None] = {}
+        self._open: dict[Watch[AskedT], None] = {}
+        self._by_id: dict[str, Watch[AskedT]] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._not_before = 0.0
@@ -111,16 +134,21 @@ class Poller:
         """The ids of all tasks that are being watched, oldest first."""
         return tuple(watch.task_id for watch in self._open)
 
-    def watch(self, watch: Watch) -> None:
+    def find(self, task_id: str) -> Watch[AskedT] | None:
+        """Return the open watch of a task, where there is one: the latest of several."""
+        return self._by_id.get(task_id)
+
+    def watch(self, watch: Watch[AskedT]) -> None:
         """Begin to look after a task. On a closed poller the watch is settled at once."""
         if self._closed:
             self._settle(watch, ClientClosed(task_ids=(watch.task_id,)))
             return
+        loop = asyncio.get_running_loop()
+        watch.number = next(self._order)
         self._open[watch] = None
-        assert watch.policy.first is not None  # noqa: S101  suited_to was called
-        self._put(watch, watch.began + watch.policy.first)
-        end = watch.began + watch.policy.deadline
-        watch.deadline = asyncio.get_running_loop().call_at(end, self._expired, watch)
+        self._by_id[watch.task_id] = watch
+        self._put(watch, loop.time() if self._is_due(watch) else self._next_look(watch))
+        watch.timer = loop.call_later(watch.deadline, self._expired, watch)
         if self._runner is None or self._runner.done():
             # an empty context: the poller must not carry the request id of whoever came first
             self._runner = asyncio.create_task(self._run(), context=contextvars.Context())
@@ -181,7 +209,7 @@ class Poller:
         elif (crash := runner.exception()) is not None:
             self._crashed(crash)
 
-    def _looked(self, watch: Watch, looking: asyncio.Task[None]) -> None:
+    def _looked(self, watch: Watch[AskedT], looking: asyncio.Task[None]) -> None:
         self._looking.discard(looking)
         self._wake.set()
         if looking.cancelled():
@@ -204,11 +232,26 @@ class Poller:
 
     # --- one look --------------------------------------------------------------------------------
 
-    async def _look(self, watch: Watch) -> None:
+    def _is_due(self, watch: Watch[AskedT]) -> bool:
+        """Whether a task that was submitted elsewhere may be looked at right away."""
+        if not watch.attached:
+            return False
+        interval = watch.rhythm.policy.interval
+        return not watch.age_known or interval is None or _age(watch) >= interval
+
+    def _next_look(self, watch: Watch[AskedT]) -> float:
+        """Return when a task is to be looked at next, on the loop's clock."""
+        age = watch.rhythm.next_look(
+            age=_age(watch), looks=watch.looks, number=watch.number, age_known=watch.age_known
+        )
+        return watch.began + age
+
+    async def _look(self, watch: Watch[AskedT]) -> None:
         """Ask once, and settle the watch or put it back."""
         watch.looks += 1
+        age = _age(watch)
         try:
-            reply = await watch.look()
+            reply = await self._ask(watch.asked)
         except ClientClosed as error:
             if self._closed:
                 return  # aclose settles every watch
@@ -217,36 +260,43 @@ class Poller:
             self._unreachable(watch, error)
             return
         except ServiceError as error:
-            self._refused(watch, error)
+            self._refused(watch, error, age)
         except DeliveryError as error:
             self._trouble(watch, error)
         else:
-            self._answered(watch, reply)
+            self._answered(watch, reply, age)
         if watch.open:
-            dice = random.random()  # noqa: S311  jitter, not a secret
-            pause = watch.policy.next_interval(watch.looks, dice)
+            due = self._next_look(watch)
             if watch.troubles:
-                pause = max(pause, watch.policy.after_trouble(watch.troubles))
-            self._put(watch, asyncio.get_running_loop().time() + pause)
+                pause = watch.rhythm.policy.after_trouble(watch.troubles)
+                due = max(due, asyncio.get_running_loop().time() + pause)
+            self._put(watch, due)
 
-    def _expired(self, watch: Watch) -> None:
+    def _learn(self, watch: Watch[AskedT], age: float, *, ended: bool) -> None:
+        """Let the rhythm know what a look at ``age`` has shown."""
+        if not watch.attached:  # of others it is not known when they were last open
+            watch.rhythm.looked(since=watch.seen_open, age=age, ended=ended)
+        watch.seen_open = age
+
+    def _expired(self, watch: Watch[AskedT]) -> None:
         """End the waiting for a task at its deadline, whatever a look is doing just then."""
         timeout = TaskTimeout(
             task_id=watch.task_id,
             state=watch.state,
             age=_age(watch),
-            waited=watch.policy.deadline,
+            waited=watch.deadline,
             over=True,
         )
         self._settle(watch, timeout)
 
-    def _answered(self, watch: Watch, reply: Reply) -> None:
+    def _answered(self, watch: Watch[AskedT], reply: Reply, age: float) -> None:
         if not watch.open:
             return  # its deadline came first
         reading = read_state(reply.raw)
         watch.troubles = watch.doubts = 0
         watch.troubled_at = None
         watch.state = str(reading.state) if reading.known else reading.word
+        self._learn(watch, age, ended=reading.state.final)
         watch.changed(reading)
         if reading.state is TaskState.SUCCEEDED:
             self._settle(watch, reply)
@@ -262,7 +312,7 @@ class Poller:
             if listening(self._on_event):
                 emit(self._on_event, StateUnknown(task_id=watch.task_id, state=watch.state))
 
-    def _refused(self, watch: Watch, error: ServiceError) -> None:
+    def _refused(self, watch: Watch[AskedT], error: ServiceError, age: float) -> None:
         if isinstance(error, _HOPELESS):
             text = f"The task cannot be asked for: {error}"
             ids = (watch.task_id,)
@@ -278,12 +328,13 @@ class Poller:
         if verdict is LookVerdict.DOUBTFUL:
             watch.doubts += 1
         if verdict is LookVerdict.FINAL_FAILURE or watch.doubts >= DOUBTS_BEFORE_FAILURE:
+            self._learn(watch, age, ended=True)
             failure = failure_said(error, watch.task_id, state=watch.state, age=_age(watch))
             self._settle(watch, failure, error)
             return
         self._trouble(watch, error)
 
-    def _trouble(self, watch: Watch, error: ServiceError | DeliveryError) -> None:
+    def _trouble(self, watch: Watch[AskedT], error: ServiceError | DeliveryError) -> None:
         """Count a look that failed on its own account."""
         watch.troubles += 1
         if watch.troubled_at is None:
@@ -293,10 +344,10 @@ class Poller:
             # the service asks everybody to wait; each task's deadline ends its waiting all the same
             pause = min(asked, LONGEST_PAUSE)
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + pause)
-        if watch.troubles > watch.policy.tolerance:
+        if watch.troubles > watch.rhythm.policy.tolerance:
             self._give_up(watch, error)
 
-    def _unreachable(self, watch: Watch, error: ServiceUnreachable) -> None:
+    def _unreachable(self, watch: Watch[AskedT], error: ServiceUnreachable) -> None:
         """Put a look off that was not made at all, for as long as failing looks would be borne.
 
         Connections are probed one at a time for the whole client, so failures are not counted
@@ -306,13 +357,13 @@ class Poller:
         now = asyncio.get_running_loop().time()
         if watch.troubled_at is None:
             watch.troubled_at = now
-        end = watch.troubled_at + watch.policy.patience
+        end = watch.troubled_at + watch.rhythm.policy.patience
         if now >= end:
             self._give_up(watch, error)
         else:
             self._put(watch, min(end, now + (error.retry_after or 0.0) + self._gap))
 
-    def _give_up(self, watch: Watch, error: ServiceError | DeliveryError) -> None:
+    def _give_up(self, watch: Watch[AskedT], error: ServiceError | DeliveryError) -> None:
         said = error.message if isinstance(error, ServiceError) else str(error)
         lost = ServiceUnavailable(
             f"asking failed {max(watch.troubles, 1)} time(s) in a row, the last with: {said}",
@@ -324,26 +375,40 @@ class Poller:
 
     # --- the heap --------------------------------------------------------------------------------
 
-    def _put(self, watch: Watch, due: float) -> None:
+    def _put(self, watch: Watch[AskedT], due: float) -> None:
         heapq.heappush(self._heap, (due, next(self._order), watch))
         self._wake.set()
 
     def _settle(
-        self, watch: Watch, outcome: Reply | AILabError, cause: BaseException | None = None
+        self,
+        watch: Watch[AskedT],
+        outcome: Reply | AILabError,
+        cause: BaseException | None = None,
     ) -> None:
         if not watch.open:
             return
         watch.open = False
         self._open.pop(watch, None)
-        if watch.deadline is not None:
-            watch.deadline.cancel()
+        if self._by_id.get(watch.task_id) is watch:
+            del self._by_id[watch.task_id]
+        if watch.timer is not None:
+            watch.timer.cancel()
         if isinstance(outcome, AILabError) and cause is not None:
             outcome.__cause__ = cause
         self._wake.set()
-        watch.settled(outcome, watch.looks)
+        watch.settled(outcome)
+        if listening(self._on_event):
+            event = TaskSettled(
+                task_id=watch.task_id,
+                operation=watch.operation,
+                seconds=_age(watch),
+                looks=watch.looks,
+                error=type(outcome).__name__ if isinstance(outcome, AILabError) else "",
+            )
+            emit(self._on_event, event)
 
 
-def _age(watch: Watch) -> float:
+def _age(watch: Watch[Any]) -> float:
     return asyncio.get_running_loop().time() - watch.began
 
 

@@ -18,14 +18,13 @@ import anyio.to_thread
 from attrs import field, frozen
 
 from .errors import (
-    AILabError,
     ClientClosed,
     ClientMisused,
     InvalidOperation,
     NotDelivered,
     OutcomeUnknown,
 )
-from .events import EventHook, TaskOrphaned, TaskSettled, emit, listening, logger
+from .events import EventHook, TaskOrphaned, emit, listening, logger
 from .files import Files
 from .operations import (
     CartoonGenerator,
@@ -40,6 +39,7 @@ from .operations import (
 from .poller import Poller, Watch
 from .protocol.results import has_result
 from .protocol.services import ENGINE, QUERY_BY_JOB, QUERY_BY_TASK, Route, Service
+from .rhythm import PollPolicy, Rhythm
 from .task import Task, TaskRecord
 from .transport import Budget, Engine, Hold, HTTPName, Timeouts, Transport
 
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from .images import Part
     from .protocol.envelope import Reply
     from .retry import RetryPolicy
-    from .rhythm import PollPolicy
 
 __all__ = ["KINDS", "Home", "Session", "Settings", "kind_of"]
 
@@ -59,6 +58,9 @@ ResultT = TypeVar("ResultT", bound=Result)
 THREADS: Final = 4
 """Worker threads for pictures and files: a limit of our own, because anyio's is shared with
 everybody else in the process."""
+
+MOST_RHYTHMS: Final = 256
+"""More operations and policies than anyone uses: rhythms used least lately are forgotten."""
 
 KINDS: Final[dict[str, type[Operation[Any]]]] = {
     kind.name: kind for kind in (HDColorMigration, ImageErasure, MicroMotion, CartoonGenerator)
@@ -98,15 +100,27 @@ class Settings:
             emit(self.on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
 
 
-Asked = tuple[Route, dict[str, str]]
-"""Where a task is asked for, and with what."""
+@frozen
+class Asked:
+    """Where a task is asked for, and by which id: its own, or else its job's with a type."""
+
+    route: Route
+    task_id: str = ""
+    job_id: str = ""
+    job_type: str = ""
+
+    def params(self) -> dict[str, str]:
+        """Return the parameters of the query."""
+        if self.task_id:
+            return {"task_id": self.task_id}
+        return {"job_id": self.job_id, "type": self.job_type}
 
 
 @frozen(kw_only=True)
 class Receipt(Generic[ResultT]):
     """All that is needed to make the handle of an operation once it is accepted.
 
-    ``by_task`` and ``by_job`` are where to ask, without the id; None where the service has none.
+    ``by_task`` and ``by_job`` are where to ask; None where the service has no such query.
     """
 
     kind: type[Operation[ResultT]]
@@ -115,7 +129,7 @@ class Receipt(Generic[ResultT]):
     answers_at_once: bool
     policy: PollPolicy
     by_task: Route | None
-    by_job: Asked | None
+    by_job: Route | None
 
 
 @frozen(kw_only=True)
@@ -162,7 +176,8 @@ class Session:
             limiter=self.threads,
             ends_with_client=own_engine is not None,
         )
-        self.poller = Poller(
+        self.poller: Poller[Asked] = Poller(
+            self._look,
             looks_at_once=settings.max_in_flight - 1,
             looks_per_second=settings.poll.max_looks_per_second,
             on_event=settings.on_event,
@@ -171,6 +186,8 @@ class Session:
         self._loads: set[asyncio.Task[dict[str, Part]]] = set()
         self._own_engine = own_engine
         self._loop = asyncio.get_running_loop()
+        self._reader = self._read_result  # one for all handles: there may be ten thousand
+        self._rhythms: dict[tuple[str, PollPolicy], Rhythm] = {}
 
     @classmethod
     async def start(cls, settings: Settings) -> Self:
@@ -265,11 +282,11 @@ class Session:
         name, kind = operation.name, type(operation)
         service = self.settings.service
         by_task: Route | None = None
-        by_job: Asked | None = None
+        by_job: Route | None = None
         try:
             by_task = service.route(QUERY_BY_TASK, near=name)
             if kind.job_type:
-                by_job = service.route(QUERY_BY_JOB, near=name), {"type": kind.job_type}
+                by_job = service.route(QUERY_BY_JOB, near=name)
         except InvalidOperation:
             if operation.is_async:
                 raise
@@ -292,10 +309,10 @@ class Session:
         finished = not reply.task_id and (has_result(reply.raw) or receipt.answers_at_once)
         asked: Asked | None = None
         if reply.task_id and receipt.by_task is not None:
-            asked = receipt.by_task, {"task_id": reply.task_id}
+            asked = Asked(receipt.by_task, task_id=reply.task_id)
         elif reply.request_id and receipt.by_job is not None:
-            route, params = receipt.by_job
-            asked = route, {"job_id": reply.request_id, **params}
+            job_type = receipt.kind.job_type or ""
+            asked = Asked(receipt.by_job, job_id=reply.request_id, job_type=job_type)
         if not finished and asked is None:
             text = (
                 "The service accepted the form but named no task that can be asked for and no "
@@ -328,38 +345,58 @@ class Session:
         return task
 
     def watched(
-        self, record: TaskRecord, kind: type[Operation[Any]], policy: PollPolicy, asked: Asked
+        self,
+        record: TaskRecord,
+        kind: type[Operation[Any]],
+        policy: PollPolicy,
+        asked: Asked,
+        *,
+        attached: bool = False,
     ) -> Task[Any]:
-        """Make a handle and have the poller look after it."""
+        """Make a handle and have the poller look after it; ``attached``: submitted elsewhere."""
         task = self._task(record, kind)
-        route, params = asked
-
-        async def look() -> Reply:
-            return await self.transport.query(route, params, action="look", attempts=1)
-
-        def settled(outcome: Reply | AILabError, looks: int) -> None:
-            task._settle(outcome)  # noqa: SLF001  the handle is ours
-            if listening(self.settings.on_event):
-                error = type(outcome).__name__ if isinstance(outcome, AILabError) else ""
-                event = TaskSettled(
-                    task_id=task.id,
-                    operation=task.operation,
-                    seconds=self._loop.time() - watch.began,
-                    looks=looks,
-                    error=error,
-                )
-                emit(self.settings.on_event, event)
-
         watch = Watch(
             task_id=record.id or record.request_id,
-            look=look,
+            operation=record.operation,
+            handle=task,
+            asked=asked,
             changed=task._read_state,  # noqa: SLF001  the handle is ours
-            settled=settled,
-            policy=policy,
-            began=self._loop.time(),
+            settled=task._settle,  # noqa: SLF001  the handle is ours
+            rhythm=self._rhythm(record.operation, policy),
+            began=task._began,  # noqa: SLF001  the handle is ours
+            deadline=policy.deadline_for(by_job=not asked.task_id),
+            attached=attached,
+            age_known=_time_of(record) is not None,
         )
         self.poller.watch(watch)
         return task
+
+    def known(
+        self, record: TaskRecord, kind: type[Operation[Any]] | None, policy: PollPolicy | None
+    ) -> Task[Any] | None:
+        """Return the open handle of a task, where there is one that does as well as a new one.
+
+        A task is not to be looked at twice as often for being attached twice. ``kind`` and
+        ``policy`` are what the handle must have, None where any will do.
+        """
+        watch = self.poller.find(record.id or record.request_id)
+        if watch is None or (policy is not None and watch.rhythm.policy != policy):
+            return None
+        task = watch.handle
+        assert isinstance(task, Task)  # noqa: S101  see `watched`
+        return task if kind in {None, task._kind} else None  # noqa: SLF001  the handle is ours
+
+    async def _look(self, asked: Asked) -> Reply:
+        return await self.transport.query(asked.route, asked.params(), action="look", attempts=1)
+
+    def _rhythm(self, operation: str, policy: PollPolicy) -> Rhythm:
+        """Return the rhythm that all tasks of an operation share, so that they learn together."""
+        key = operation, policy
+        rhythm = self._rhythms.pop(key, None) or Rhythm(policy)
+        self._rhythms[key] = rhythm  # the last used stands last
+        if len(self._rhythms) > MOST_RHYTHMS:
+            del self._rhythms[next(iter(self._rhythms))]
+        return rhythm
 
     def address(self, near: str | None, *, task_id: str, job_id: str, job_type: str) -> Asked:
         """Return where to ask for a task, by ``task_id`` where there is one, and with what.
@@ -369,11 +406,11 @@ class Session:
         """
         service = self.settings.service
         if task_id:
-            return service.route(QUERY_BY_TASK, near=near), {"task_id": task_id}
+            return Asked(service.route(QUERY_BY_TASK, near=near), task_id=task_id)
         if not job_type:
             hint = "Give the class of the operation, as operation=HDColorMigration."
             raise InvalidOperation("operation", "one with a job type", near, hint=hint)
-        return service.route(QUERY_BY_JOB, near=near), {"job_id": job_id, "type": job_type}
+        return Asked(service.route(QUERY_BY_JOB, near=near), job_id=job_id, job_type=job_type)
 
     def read(self, kind: type[Operation[Any]], reply: Reply, *, stem: str, task_id: str) -> Result:
         """Return the typed result of a success. Raises `MalformedReply`."""
@@ -383,19 +420,29 @@ class Session:
         return result
 
     def _task(self, record: TaskRecord, kind: type[Operation[Any]]) -> Task[Any]:
-        try:
-            submitted_at = datetime.fromisoformat(record.submitted_at)
-            if submitted_at.tzinfo is None:
-                submitted_at = submitted_at.replace(tzinfo=UTC)
-        except ValueError:
-            submitted_at = datetime.now(UTC)
+        now = datetime.now(UTC)
+        submitted_at = _time_of(record) or now
+        # another computer's clock may be wrong: nobody is younger than nothing
+        age = max(0.0, (now - submitted_at).total_seconds())
         return Task(
             record,
             submitted_at=submitted_at,
-            began=self._loop.time(),
-            read=lambda reply: self.read(kind, reply, stem=record.stem, task_id=record.id),
-            by_job=not record.id,
+            began=self._loop.time() - age,
+            kind=kind,
+            read=self._reader,
         )
+
+    def _read_result(self, kind: type[Operation[Any]], record: TaskRecord, reply: Reply) -> Any:
+        return self.read(kind, reply, stem=record.stem, task_id=record.id)
+
+
+def _time_of(record: TaskRecord) -> datetime | None:
+    """Return when a task was submitted; None where its record does not say."""
+    try:
+        moment = datetime.fromisoformat(record.submitted_at)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _engine_kind() -> type[Engine]:

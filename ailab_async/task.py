@@ -1,8 +1,8 @@
 """A task at the service, as something that can be awaited: by anyone, any number of times.
 
-A handle is an event and a stored outcome, not a shared future. A waiter that times out or is
-cancelled therefore touches neither the task nor the other waiters, and each gets an exception of
-its own, whose cause is the stored one.
+A handle is a stored outcome and a list of those who wait for it, not a shared future. A waiter that
+times out or is cancelled therefore touches neither the task nor the other waiters, and each gets an
+exception of its own, whose cause is the stored one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from attrs import asdict, field, frozen, validators
 
 from .errors import AILabError, InvalidOperation, MalformedReply, TaskFailed, TaskTimeout
-from .operations import Result
+from .operations import Operation, Result
 from .protocol.envelope import Reply
 from .protocol.states import StateReading, TaskState
 
@@ -103,27 +103,44 @@ class Task(Generic[ResultT]):
     at the service.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_began",
+        "_kind",
+        "_outcome",
+        "_read",
+        "_record",
+        "_state",
+        "_submitted_at",
+        "_updates",
+        "_waiters",
+        "_word",
+    )
+
     def __init__(
         self,
         record: TaskRecord,
         *,
         submitted_at: datetime,
         began: float,
-        read: Callable[[Reply], ResultT],
-        by_job: bool = False,
+        kind: type[Operation[ResultT]],
+        read: Callable[[type[Operation[ResultT]], TaskRecord, Reply], ResultT],
     ) -> None:
-        """``read`` makes the result of a successful reply; ``began`` is on the loop's clock."""
+        """To be made by the session.
+
+        ``read`` makes the result of a successful reply, as ``kind`` of operation reads it;
+        ``began`` is on the loop's clock.
+        """
+        self._kind = kind
         self._record = record
         self._submitted_at = submitted_at
         self._began = began
         self._read = read
-        self._retention = JOB_RETENTION if by_job else RETENTION
         self._state = TaskState.UNKNOWN
         self._word = ""
-        self._updates: list[TaskUpdate] = []
+        self._updates: tuple[TaskUpdate, ...] = ()
         self._outcome: ResultT | AILabError | None = None
-        self._done = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._waiters: set[asyncio.Future[None]] | None = None
 
     def __repr__(self) -> str:
         return f"<Task {self.id or self.request_id} {self._record.operation} {self._state}>"
@@ -159,7 +176,7 @@ class Task(Generic[ResultT]):
     @property
     def expires_at(self) -> datetime:
         """When the service forgets it: 24 hours after submission, by job id 30 minutes."""
-        return self._submitted_at + self._retention
+        return self._submitted_at + (RETENTION if self._record.id else JOB_RETENTION)
 
     def record(self) -> dict[str, str]:
         """Return what ``client.attach`` needs in another process, as JSON-able strings."""
@@ -180,13 +197,14 @@ class Task(Generic[ResultT]):
         kin, `TaskNotFound`, `ServiceUnavailable` where asking failed too often, `ClientClosed`. A
         cancellation ends this waiting and nothing else.
         """
-        if self._done.is_set():
+        if self._outcome is not None:
             await asyncio.sleep(0)  # a loop over this must not keep everybody else from running
         try:
             async with asyncio.timeout(timeout):
-                await self._done.wait()
+                while self._outcome is None:
+                    await self._next_change()
         except TimeoutError:
-            if not self._done.is_set():
+            if self._outcome is None:
                 raise TaskTimeout(
                     task_id=self.id or self.request_id,
                     state=self._shown_state(),
@@ -194,7 +212,7 @@ class Task(Generic[ResultT]):
                     waited=timeout or 0.0,
                 ) from None
         outcome = self._outcome
-        assert outcome is not None  # noqa: S101  _done is set after it
+        assert outcome is not None  # noqa: S101  the loop above ended
         if isinstance(outcome, AILabError):
             raise outcome.fresh()
         return outcome
@@ -210,9 +228,9 @@ class Task(Generic[ResultT]):
             while seen < len(self._updates):
                 seen += 1
                 yield self._updates[seen - 1]
-            if self._done.is_set():
+            if self._outcome is not None:
                 break
-            await self._changed.wait()
+            await self._next_change()
         if isinstance(self._outcome, AILabError) and not self._state.final:
             raise self._outcome.fresh()
 
@@ -223,7 +241,7 @@ class Task(Generic[ResultT]):
         if (reading.state, reading.word) == (self._state, self._word):
             return
         self._state, self._word = reading.state, reading.word
-        self._updates.append(TaskUpdate(state=reading.state, word=reading.word, age=self._age()))
+        self._add_update(reading.state, reading.word)
         self._notify()
 
     def _settle(self, outcome: Reply | AILabError) -> None:
@@ -232,7 +250,7 @@ class Task(Generic[ResultT]):
             if self._state is not TaskState.SUCCEEDED:  # answered at once, without a look
                 self._read_state(StateReading(state=TaskState.SUCCEEDED))
             try:
-                self._outcome = self._read(outcome)
+                self._outcome = self._read(self._kind, self._record, outcome)
             except Exception as error:  # noqa: BLE001  whatever it is, the waiters must hear of it
                 unread = MalformedReply(
                     f"task {self.id} succeeded, but its result cannot be read ({error})",
@@ -245,9 +263,7 @@ class Task(Generic[ResultT]):
             self._outcome = outcome
             if isinstance(outcome, TaskFailed) and not self._state.final:
                 self._state = TaskState.FAILED
-                word = self._word or outcome.state
-                self._updates.append(TaskUpdate(state=TaskState.FAILED, word=word, age=self._age()))
-        self._done.set()
+                self._add_update(TaskState.FAILED, self._word or outcome.state)
         self._notify()
 
     def _shown_state(self) -> str:
@@ -255,10 +271,24 @@ class Task(Generic[ResultT]):
         unknown = self._state is TaskState.UNKNOWN
         return self._word or "open" if unknown else str(self._state)
 
+    def _add_update(self, state: TaskState, word: str) -> None:
+        self._updates += (TaskUpdate(state=state, word=word, age=self._age()),)
+
+    async def _next_change(self) -> None:
+        """Wait for the next change of state, or the end."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = set()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
     def _notify(self) -> None:
-        # whoever waits has this event; who comes later waits for the next
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        for waiter in self._waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _age(self) -> float:
         return asyncio.get_running_loop().time() - self._began

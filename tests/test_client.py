@@ -6,15 +6,17 @@ import os
 import pickle
 
 import pytest
-from loopback import answer
+from loopback import Reply, answer
 from scripted_service import PNG, QUERY_PATH, SUBMIT_PATH, ScriptedService, form_of
 
 from ailab_async import (
     AsyncClient,
     Auto,
+    CartoonGenerator,
     Endpoint,
     HDColorMigration,
     ImageErasure,
+    InvalidOperation,
     PollPolicy,
     RefPic,
     RetryPolicy,
@@ -26,7 +28,7 @@ from ailab_async import (
     events,
 )
 
-QUICK = PollPolicy(first=0.001, interval=0.001, jitter=0.0)
+QUICK = PollPolicy(first=0.001, interval=0.001)
 
 
 @pytest.fixture
@@ -887,3 +889,42 @@ async def test_a_cancelled_upload_that_is_still_coming_in_holds_nothing(service,
         while client._session.budget.held:
             await asyncio.sleep(0.001)
         assert (await client.submit(HDColorMigration(photo))).id == "t-1"
+
+
+async def test_attaching_a_task_that_is_open_here_gives_the_same_handle(service, photo):
+    service.looks = [{"task_status": 1}] * 50
+    slow = PollPolicy.fixed(60)
+    async with client_of(service, poll=slow) as client:
+        task = await client.submit(HDColorMigration(photo))
+        assert await client.attach(task.record()) is task
+        assert await client.attach(task.id) is task
+        assert await client.attach(task.id, operation=HDColorMigration) is task
+        assert await client.attach(task.id, poll=slow) is task
+        other = await client.attach(task.id, operation=CartoonGenerator)
+        assert other is not task
+        assert other.operation == "cartoon-generator"
+
+
+async def test_a_policy_can_be_for_one_operation(service, photo):
+    policies = {HDColorMigration: QUICK, "remove-objects": PollPolicy.fixed(3)}
+    async with client_of(service, poll=PollPolicy.fixed(60), poll_by_operation=policies) as client:
+        await client.run(HDColorMigration(photo))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{int: PollPolicy()}, {3: PollPolicy()}, {HDColorMigration: 5}], ids=str
+)
+def test_a_policy_for_no_operation_is_refused(wrong):
+    with pytest.raises(InvalidOperation, match="poll_by_operation"):
+        AsyncClient("key", poll_by_operation=wrong)
+
+
+async def test_a_task_whose_service_cannot_be_asked_can_be_attached_again(service, photo):
+    service.looks = [Reply(status=502, body=b"<html>Bad Gateway</html>")]
+    impatient = PollPolicy(interval=0.001, tolerance=0)
+    async with client_of(service, poll=impatient) as client:
+        task = await client.submit(HDColorMigration(photo))
+        with pytest.raises(errors.ServiceUnavailable) as caught:
+            await task
+        again = await client.attach(caught.value.task_id, operation=HDColorMigration)
+        assert len((await again).images) == 2

@@ -1,15 +1,16 @@
 """The poller, on a virtual clock: no test here waits for real."""
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
 
 from ailab_async import errors
-from ailab_async.events import StateUnknown
+from ailab_async.events import StateUnknown, TaskSettled
 from ailab_async.poller import Poller, Watch
 from ailab_async.protocol.envelope import Reply
-from ailab_async.rhythm import PollPolicy
+from ailab_async.rhythm import PollPolicy, Rhythm
 
 pytestmark = pytest.mark.looptime
 
@@ -23,22 +24,26 @@ NO_FACE = errors.InputRejected("pic not has face", code="ERROR_NO_FACE_IN_FILE",
 class Seat:
     """Sits in for a handle: scripted answers in, what the poller said out."""
 
-    def __init__(self, *script, policy=None, task_id="t1", service="direct", takes=0.0):
+    def __init__(
+        self, *script, policy=None, task_id="t1", service="direct", takes=0.0, rhythm=None, **more
+    ):
         self.script = list(script)
         self.times = []
         self.readings = []
         self.outcomes = []
         self.at_once = self.most_at_once = 0
         self.takes = takes
-        self.looks = None
         self.end = asyncio.Event()
+        rhythm = rhythm or Rhythm((policy or PollPolicy()).suited_to(service))
         self.watch = Watch(
             task_id=task_id,
-            look=self.look,
+            asked=self,
             changed=self.readings.append,
             settled=self.settled,
-            policy=(policy or PollPolicy(jitter=0.0)).suited_to(service),
-            began=asyncio.get_running_loop().time(),
+            rhythm=rhythm,
+            began=asyncio.get_running_loop().time() - more.pop("age", 0.0),
+            deadline=rhythm.policy.deadline_for(by_job=False),
+            **more,
         )
 
     async def look(self):
@@ -52,9 +57,8 @@ class Seat:
             raise said
         return Reply(raw=said, http_status=200)
 
-    def settled(self, outcome, looks):
+    def settled(self, outcome):
         self.outcomes.append(outcome)
-        self.looks = looks
         self.end.set()
 
     async def outcome(self):
@@ -64,7 +68,8 @@ class Seat:
 
 
 def make(**options):
-    return Poller(**{"looks_at_once": 15, "looks_per_second": 1000.0, **options})
+    options = {"looks_at_once": 15, "looks_per_second": 1000.0, **options}
+    return Poller(lambda seat: seat.look(), **options)
 
 
 async def test_a_task_is_looked_at_every_five_seconds_until_it_has_succeeded():
@@ -79,7 +84,7 @@ async def test_a_task_is_looked_at_every_five_seconds_until_it_has_succeeded():
         "processing",
         "succeeded",
     ]
-    assert seat.looks == 4
+    assert seat.watch.looks == 4
 
 
 async def test_the_poller_ends_when_nothing_is_open_and_starts_again():
@@ -173,7 +178,7 @@ async def test_an_outage_is_borne_as_long_by_many_tasks_as_by_one(number):
     for seat in seats:
         lost = await seat.outcome()
         assert type(lost) is errors.ServiceUnavailable
-        assert seat.looks == 0, "a look that was not made is none"
+        assert seat.watch.looks == 0, "a look that was not made is none"
     assert asyncio.get_running_loop().time() == pytest.approx(31, abs=1)
 
 
@@ -227,14 +232,17 @@ async def test_an_unknown_id_is_named():
 async def test_an_unknown_state_is_said_once_and_ended_by_the_deadline(caplog):
     events = []
     poller = make(on_event=events.append)
-    seat = Seat({"task_status": 17}, policy=PollPolicy(jitter=0.0, deadline=60))
+    seat = Seat({"task_status": 17}, policy=PollPolicy(deadline=60))
     poller.watch(seat.watch)
     timeout = await seat.outcome()
     assert isinstance(timeout, errors.TaskTimeout)
     assert isinstance(timeout, TimeoutError)
     assert (timeout.task_id, timeout.state, timeout.waited) == ("t1", "17", 60)
     assert asyncio.get_running_loop().time() == pytest.approx(60)
-    assert events == [StateUnknown(task_id="t1", state="17")]
+    told, settled = events
+    assert told == StateUnknown(task_id="t1", state="17")
+    assert isinstance(settled, TaskSettled)
+    assert settled.error == "TaskTimeout"
     assert caplog.text.count("unknown state") == 1
 
 
@@ -250,8 +258,8 @@ async def test_retry_after_pauses_all_looks_but_no_deadline():
     throttled = errors.Throttled(code="EXCEEDING_LIMITS", http_status=429, retry_after=40.0)
     poller = make()
     first = Seat(throttled, SUCCESS)
-    second = Seat(QUEUED, SUCCESS, task_id="t2", policy=PollPolicy(first=7, interval=5, jitter=0))
-    third = Seat(SUCCESS, task_id="t3", policy=PollPolicy(first=8, jitter=0, deadline=30))
+    second = Seat(QUEUED, SUCCESS, task_id="t2", policy=PollPolicy(first=7, interval=5))
+    third = Seat(SUCCESS, task_id="t3", policy=PollPolicy(first=8, deadline=30))
     for seat in (first, second, third):
         poller.watch(seat.watch)
     timeout = await third.outcome()
@@ -344,7 +352,7 @@ async def test_the_poller_runs_in_an_empty_context():
         found.append(request.get())
         return await original()
 
-    seat.watch.look = look
+    seat.look = look
     request.set("req-1")
     poller.watch(seat.watch)
     await seat.outcome()
@@ -360,16 +368,112 @@ def test_the_rhythm_suits_the_service(service, first, interval):
     assert (policy.first, policy.interval) == (first, interval)
 
 
+async def test_a_task_of_elsewhere_is_looked_at_at_once_where_that_is_polite():
+    poller = make()
+    old = Seat(SUCCESS, attached=True, age=7.0)
+    unknown = Seat(SUCCESS, attached=True, age_known=False, task_id="t2")
+    young = Seat(SUCCESS, attached=True, age=2.0, task_id="t3")
+    ours = Seat(SUCCESS, age=7.0, task_id="t4")
+    for seat in (old, unknown, young, ours):
+        poller.watch(seat.watch)
+    for seat in (old, unknown, young, ours):
+        await seat.outcome()
+    assert old.times + unknown.times == pytest.approx([0, 0], abs=0.01)
+    assert young.times + ours.times == pytest.approx([3, 3], abs=0.01)
+
+
+async def test_a_task_of_unknown_age_is_looked_at_in_the_documented_rhythm():
+    poller = make()
+    seat = Seat(QUEUED, QUEUED, SUCCESS, attached=True, age_known=False)
+    poller.watch(seat.watch)
+    await seat.outcome()
+    assert seat.times == pytest.approx([0, 5, 10], abs=0.01)
+
+
+async def test_nothing_is_learnt_from_tasks_that_were_submitted_elsewhere():
+    poller, rhythm = make(), Rhythm(PollPolicy().suited_to("direct"), seed=1)
+    for attached, learnt in ((True, False), (False, True)):
+        for number in range(40):
+            seat = Seat(QUEUED, SUCCESS, attached=attached, rhythm=rhythm, task_id=f"t{number}")
+            poller.watch(seat.watch)
+            await seat.outcome()
+        assert rhythm.learnt is learnt
+
+
+async def test_a_failed_task_teaches_as_well_when_it_ended():
+    poller, rhythm = make(), Rhythm(PollPolicy().suited_to("direct"), seed=1)
+    for number in range(40):
+        seat = Seat(QUEUED, NO_FACE, rhythm=rhythm, task_id=f"t{number}")
+        poller.watch(seat.watch)
+        await seat.outcome()
+    assert rhythm.learnt
+
+
+async def test_a_clock_that_jumps_ahead_costs_no_looks_and_loses_nobody():
+    """A laptop that slept: what was due meanwhile is done once, and deadlines hold."""
+    poller = make()
+    seat = Seat(QUEUED, QUEUED, SUCCESS)
+    late = Seat(QUEUED, task_id="t2", policy=PollPolicy(deadline=60))
+    for each in (seat, late):
+        poller.watch(each.watch)
+    await asyncio.sleep(6)
+    before = len(seat.times)
+    with jumped(asyncio.get_running_loop(), 600):
+        assert (await seat.outcome()).raw == SUCCESS
+        assert isinstance(await late.outcome(), errors.TaskTimeout)
+        assert asyncio.get_running_loop().time() > 600
+    assert len(seat.times) == before + 2
+
+
+@contextlib.contextmanager
+def jumped(loop, seconds):
+    """Let the loop's clock be ahead by so much."""
+    original = loop.time
+    loop.time = lambda: original() + seconds
+    try:
+        yield
+    finally:
+        loop.time = original
+
+
+def test_a_task_by_job_id_is_not_waited_for_beyond_its_retention():
+    policy = PollPolicy().suited_to("direct")
+    assert policy.deadline_for(by_job=False) == 1800
+    assert policy.deadline_for(by_job=True) == 1500
+    assert PollPolicy(deadline=7).deadline_for(by_job=True) == 7
+
+
 def test_a_given_rhythm_is_kept():
     assert PollPolicy.fixed(7).suited_to("local").first == 7
     policy = PollPolicy(interval=3).suited_to("direct")
     assert (policy.first, policy.interval) == (3, 3)
-    assert [PollPolicy(interval=1, growth=2).next_interval(n, 0.0) for n in (1, 2, 3)] == [1, 2, 4]
+    rhythm = Rhythm(PollPolicy(interval=1, growth=2).suited_to("direct"))
+    ages = [0.0]
+    for looks in range(4):
+        ages.append(rhythm.next_look(age=ages[-1], looks=looks))
+    assert ages == [0, 1, 2, 4, 8]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"interval": 0}, {"first": -1}, {"growth": 0.5}, {"deadline": 0}, {"tolerance": -1}]
+    "wrong",
+    [
+        {"interval": 0},
+        {"interval": "5"},
+        {"first": -1},
+        {"growth": 0.5},
+        {"growth": 11},
+        {"jitter": 1.5},
+        {"floor": float("nan")},
+        {"look_price": float("inf")},
+        {"learn": 1},
+        {"deadline": 0},
+        {"tolerance": -1},
+        {"tolerance": 2.5},
+        {"max_looks_per_second": True},
+    ],
+    ids=str,
 )
 def test_a_policy_that_cannot_be_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(errors.InvalidOperation) as caught:
         PollPolicy(**wrong)
+    assert caught.value.field == next(iter(wrong))
