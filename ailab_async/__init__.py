@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .errors import (
         AILabError,
         AuthenticationError,
+        BatchStopped,
         ClientClosed,
         ClientMisused,
         CreditsExhausted,
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
         FileKept,
         InputRejected,
         InvalidOperation,
+        JournalBroken,
+        JournalConflict,
+        JournalError,
+        JournalInUse,
+        JournalUnreadable,
         LimitRetryFailed,
         MalformedReply,
         MissingExtra,
@@ -86,6 +92,7 @@ __all__ = [
     "AsyncClient",
     "AuthenticationError",
     "Auto",
+    "BatchStopped",
     "CartoonGenerator",
     "CartoonResult",
     "CartoonStyle",
@@ -106,6 +113,11 @@ __all__ = [
     "ImageErasure",
     "InputRejected",
     "InvalidOperation",
+    "JournalBroken",
+    "JournalConflict",
+    "JournalError",
+    "JournalInUse",
+    "JournalUnreadable",
     "LimitRetryFailed",
     "MalformedReply",
     "MicroMotion",
@@ -153,9 +165,10 @@ __all__ = [
 _HOMES = {
     "client": "AsyncClient",
     "errors": (
-        "AILabError AuthenticationError ClientClosed ClientMisused CreditsExhausted "
+        "AILabError AuthenticationError BatchStopped ClientClosed ClientMisused CreditsExhausted "
         "DeliveryError DownloadFailed EndpointRetired FileKept InputRejected "
-        "InvalidOperation LimitRetryFailed MalformedReply MissingExtra NotDelivered "
+        "InvalidOperation JournalBroken JournalConflict JournalError JournalInUse "
+        "JournalUnreadable LimitRetryFailed MalformedReply MissingExtra NotDelivered "
         "NotFound OutcomeUnknown PlatformError ProcessFailed QuotaExceeded ResultExpired "
         "ServiceError ServiceUnavailable ServiceUnreachable "
         "StateConflict TaskCanceled TaskError TaskFailed "

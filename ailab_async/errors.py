@@ -27,15 +27,21 @@
     │   ├── ServiceUnavailable                the service's own trouble, may pass
     │   │   └── ServiceUnreachable            no connection for a while: nothing was sent
     │   └── MalformedReply                    an answer that cannot be read
-    └── TaskError                             how a task ended, or did not
-        ├── TaskFailed                        final: the service gave up on it
-        │   ├── ProcessFailed
-        │   ├── TimeoutFailed
-        │   ├── LimitRetryFailed
-        │   └── TaskCanceled
-        ├── TaskTimeout (TimeoutError)        we stopped waiting; the task goes on
-        ├── TaskUnsettled                     waiting broke off; the task goes on
-        └── ResultExpired                     the result files are gone
+    ├── TaskError                             how a task ended, or did not
+    │   ├── TaskFailed                        final: the service gave up on it
+    │   │   ├── ProcessFailed
+    │   │   ├── TimeoutFailed
+    │   │   ├── LimitRetryFailed
+    │   │   └── TaskCanceled
+    │   ├── TaskTimeout (TimeoutError)        we stopped waiting; the task goes on
+    │   ├── TaskUnsettled                     waiting broke off; the task goes on
+    │   └── ResultExpired                     the result files are gone
+    ├── BatchStopped                          what stopped a whole batch, and what was open then
+    └── JournalError                          the file that keeps account of a batch
+        ├── JournalInUse                      another batch is using it
+        ├── JournalUnreadable                 foreign, damaged, of a later version; left untouched
+        ├── JournalConflict                   an entry is not in the state that was expected
+        └── JournalBroken                     it cannot be written; nothing more is submitted
 
 Every error keeps its facts in fields, survives pickling, and holds neither a key nor a signed URL.
 """
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AILabError",
     "AuthenticationError",
+    "BatchStopped",
     "ClientClosed",
     "ClientMisused",
     "CreditsExhausted",
@@ -59,6 +66,11 @@ __all__ = [
     "FileKept",
     "InputRejected",
     "InvalidOperation",
+    "JournalBroken",
+    "JournalConflict",
+    "JournalError",
+    "JournalInUse",
+    "JournalUnreadable",
     "LimitRetryFailed",
     "MalformedReply",
     "MissingExtra",
@@ -480,6 +492,55 @@ class TaskUnsettled(TaskError):
 
 class ResultExpired(TaskError):
     """The result files are no longer at the service."""
+
+
+# --- many operations -----------------------------------------------------------------------------
+
+
+class BatchStopped(AILabError):
+    """A whole batch was stopped; its cause is ``__cause__``, and named in the text.
+
+    ``records`` are the records of the tasks that were open then: they go on at the service, and
+    ``client.attach(record)`` gets each of them back. With a journal they are in it as well.
+    """
+
+    def __init__(self, text: str, *, records: Iterable[dict[str, str]] = ()) -> None:
+        """``text`` says why, and what to do."""
+        self.records = tuple(records)
+        super().__init__(text)
+
+
+class JournalError(AILabError):
+    """Something about a journal; ``path`` is its file."""
+
+    def __init__(self, text: str, *, path: str = "") -> None:
+        """``text`` says what is wrong, and what to do."""
+        self.path = path
+        super().__init__(text)
+
+
+class JournalInUse(JournalError):
+    """Another batch, in this process or another, is using the journal."""
+
+
+class JournalUnreadable(JournalError):
+    """The file is no journal, is damaged, or of a later version; it was left untouched."""
+
+
+class JournalConflict(JournalError):
+    """An entry is not in the state that was expected: somebody else has changed it meanwhile."""
+
+
+class JournalBroken(JournalError):
+    """The journal cannot be written any more (full disk, failing device): submitting stops.
+
+    ``task_id`` is that of a task which was accepted and could not be written down: keep it.
+    """
+
+    def __init__(self, text: str, *, path: str = "", task_id: str = "") -> None:
+        """``task_id`` is empty where no accepted task was being written."""
+        self.task_id = task_id
+        super().__init__(text, path=path)
 
 
 def _short(value: object, limit: int = 80) -> str:

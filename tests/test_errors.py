@@ -40,6 +40,17 @@ OTHERS = [
     errors.ClientMisused("another loop"),
     MissingExtra("rich", extra="cli", purpose="the command"),
     FileKept("out/a-1.png"),
+    errors.BatchStopped("No credits are left.", records=[{"id": "t"}]),
+    errors.JournalBroken("The disk is full.", path="run.sqlite", task_id="t"),
+    *(
+        kind("what is wrong", path="run.sqlite")
+        for kind in (
+            errors.JournalError,
+            errors.JournalInUse,
+            errors.JournalUnreadable,
+            errors.JournalConflict,
+        )
+    ),
     *(
         kind("no answer", action="submit", host="h")
         for kind in (

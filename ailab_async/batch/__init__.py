@@ -1,0 +1,1 @@
+"""Many operations at once, and the journal that keeps account of them."""
