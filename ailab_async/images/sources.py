@@ -9,6 +9,7 @@ import io
 import os
 import re
 import stat
+import unicodedata
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -67,7 +68,22 @@ _KINDS: Final = (
 CHUNK: Final = 2**20
 _CHANNELS: Final = 3
 _LONGEST_STEM: Final = 150
-_NOT_IN_NAMES: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
+_NOT_IN_NAMES: Final = re.compile(
+    r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]'
+)
+"""Controls, what Windows forbids, and what makes a name look like another one."""
+
+_RESERVED: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\xb9\xb2\xb3]) *(?:\.|$)", re.IGNORECASE
+)
+"""Names of devices on Windows, whatever follows their first dot (docs "Naming Files, Paths, and
+Namespaces")."""
+
+_AT_THE_START: Final = ". -"
+"""Hides a file, is lost on Windows, or makes a program take a name for an option."""
+
+_AT_THE_END: Final = ". "
+"""Is lost on Windows."""
 
 
 def check_source(source: Any, name: str) -> None:
@@ -151,11 +167,19 @@ def source_stem(source: Any) -> str | None:
     return clean_stem(PurePath(path).stem) or None
 
 
-def clean_stem(text: str) -> str:
-    """Return what of a text can begin a file's name anywhere; empty where nothing can."""
-    stem = _NOT_IN_NAMES.sub("_", text).strip(". ")
-    # file systems count bytes; a number and an extension are still to come
-    return stem.encode("utf-8", "ignore")[:_LONGEST_STEM].decode("utf-8", "ignore").strip(". ")
+def clean_stem(text: str, *, longest: int = _LONGEST_STEM) -> str:
+    """Return what of a text can begin a file's name, or be it, on any system; empty where nothing.
+
+    In Unicode's composed form (NFC), of at most ``longest`` bytes as UTF-8, since file systems
+    count bytes and a number and an extension are still to come; never the name of a device. A
+    cleaned stem is its own.
+    """
+    stem = _NOT_IN_NAMES.sub("_", unicodedata.normalize("NFC", text))
+    stem = stem.lstrip(_AT_THE_START).rstrip(_AT_THE_END)
+    if _RESERVED.match(stem):
+        stem = f"_{stem}"
+    stem = stem.encode("utf-8")[:longest].decode("utf-8", "ignore")
+    return stem.rstrip(_AT_THE_END)
 
 
 def read_source(source: Any, name: str, most: int) -> Any:

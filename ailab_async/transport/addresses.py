@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..protocol.services import Service
 
-__all__ = ["FileAddress", "checked", "redirected"]
+__all__ = ["FileAddress", "checked", "moved", "redirected"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -104,18 +104,32 @@ async def checked(
         text = f"A result file lies at {host}, which is not in allow_hosts; it is not fetched."
         raise DownloadFailed(text, action="download", host=host)
     if not pin:
+        # whoever connects looks the name up; where there is no name, there is nothing to look up
+        if not _is_open(_written_out(host)):
+            raise _private(host)
         return address
     found = await _looked_up(host, port or 443)
     return FileAddress(route=route, query=address.query, pinned=found)
 
 
+def moved(status: int, headers: Mapping[str, str]) -> bool:
+    """Say whether an answer sends us elsewhere."""
+    return status in _REDIRECTS and bool(headers.get("location"))
+
+
 def redirected(status: int, headers: Mapping[str, str], address: FileAddress) -> str | None:
-    """Return where an answer sends us, or None. Raises `DownloadFailed` for https to http."""
-    target = headers.get("location")
-    if status not in _REDIRECTS or not target:
+    """Return where an answer sends us, or None.
+
+    Raises `DownloadFailed` for an address that cannot be read, and for https to http.
+    """
+    if not moved(status, headers):
         return None
-    url = urljoin(address.url, target)
-    if address.route.origin.startswith("https:") and not url.startswith("https:"):
+    try:
+        url = urljoin(address.url, headers["location"])
+    except ValueError:
+        text = "A result file is redirected to an address that cannot be read; it is not fetched."
+        raise DownloadFailed(text, action="download", host=address.route.host) from None
+    if address.route.origin.startswith("https:") and not url.lower().startswith("https:"):
         text = "A result file is redirected from https to something else; it is not fetched."
         raise DownloadFailed(text, action="download", host=address.route.host)
     return url
@@ -130,15 +144,39 @@ async def _looked_up(host: str, port: int) -> tuple[str, ...]:
         text = f"The host of a result file, {host}, has no address."
         raise DownloadFailed(text, action="download", host=host) from None
     addresses = tuple(dict.fromkeys(str(row[4][0]) for row in rows))
-    for address in addresses:
-        if not all(known.is_global and not known.is_multicast for known in _faces(address)):
-            text = f"A result file's host, {host}, is at a private address; it is not fetched."
-            raise DownloadFailed(text, action="download", host=host)
+    if not all(map(_is_open, addresses)):
+        raise _private(host)
     return addresses
+
+
+def _is_open(address: str) -> bool:
+    """Whether an address, in every form of it, is one of the open internet; "" is none at all."""
+    return all(known.is_global and not known.is_multicast for known in _faces(address))
+
+
+def _written_out(host: str) -> str:
+    """Return the network address that a host is written as, "" where it is a name."""
+    if ":" in host:
+        return host
+    try:
+        # also what only looks like a name: 127.1, 0x7f.0.0.1 and 2130706433 are all 127.0.0.1
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return "127.0.0.1" if host.rstrip(".").rpartition(".")[2] == "localhost" else ""
+
+
+def _private(host: str) -> DownloadFailed:
+    text = (
+        f"A result file's host, {host}, is at a private address; it is not fetched. Where that is "
+        "right, name it in allow_hosts."
+    )
+    return DownloadFailed(text, action="download", host=host)
 
 
 def _faces(text: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """Return an address, and the IPv4 addresses that it is another form of."""
+    if not text:
+        return []
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return [address]

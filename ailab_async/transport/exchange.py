@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..events import Action
     from .library import Connection, Incoming, Library, Outgoing
+    from .transfer import Transfer
 
     Sink = Callable[[bytes], Awaitable[None]]
     """Takes a file piece by piece; what it raises ends the download and reaches the caller."""
@@ -41,7 +42,6 @@ __all__ = ["Answer", "SinkBroke", "Timeouts", "exchange", "read", "read_submissi
 SLOWEST_UPLOAD: Final = 32 * 1024
 """Bytes a second that an upload may take at the least; slower ones run into the deadline."""
 
-_OK: Final = 200
 _REFUSED: Final = 400
 _FAILED: Final = 500
 _TIMED_OUT: Final = 408
@@ -66,9 +66,10 @@ class Timeouts:
     """How long each thing may take, in seconds; none of them is infinite.
 
     ``connect``, ``read`` and ``write`` are per operation on the socket. ``answer`` bounds a whole
-    exchange beside the time that its upload may take (its size at 32 KiB/s), ``download`` a whole
-    file, ``source`` the reading of an operation's pictures. ``slot`` bounds the wait for a free
-    slot, ``close`` that for running exchanges when the client is closed.
+    exchange beside the time that its upload may take (its size at 32 KiB/s). ``download`` bounds a
+    whole file: all tries together from the first of which something came, and each try of which
+    nothing comes. ``source`` bounds the reading of an operation's pictures, ``slot`` the wait for a
+    free slot, ``close`` that for running exchanges when the client is closed.
     """
 
     connect: float = _seconds(10.0)
@@ -81,7 +82,10 @@ class Timeouts:
     close: float = _seconds(10.0)
 
     def exchange(self, action: Action, upload: int) -> float:
-        """Return the wall-clock deadline of a whole exchange that sends ``upload`` bytes."""
+        """Return the wall-clock deadline of a whole exchange that sends ``upload`` bytes.
+
+        Of a download it is that of the whole file; what tries before have used is to be taken off.
+        """
         if action == "download":
             return self.connect + self.download
         return self.connect + self.answer + upload / SLOWEST_UPLOAD
@@ -98,7 +102,7 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Answer:
-    """A whole answer as it came; header names are lower case, ``size`` counts a sink's part too."""
+    """A whole answer as it came; header names are lower case, ``size`` counts a file's bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -119,17 +123,21 @@ async def exchange(
     host: str,
     deadline: float,
     max_bytes: int,
-    sink: Sink | None = None,
+    transfer: Transfer | None = None,
 ) -> Answer:
     """Send a request and return its whole answer.
 
-    With a ``sink``, the body of a 200 goes there and not into the answer. Raises `NotDelivered`,
-    `OutcomeUnknown`, `DownloadFailed` or `MalformedReply`, and `SinkBroke`.
+    With a ``transfer``, a body that belongs to its file goes there and not into the answer; any
+    other one is not read at all. Raises `NotDelivered`, `OutcomeUnknown`, `DownloadFailed` or
+    `MalformedReply`, and `SinkBroke`.
     """
     body = outgoing.body
     try:
         async with asyncio.timeout(deadline):
-            return await _received(await connection.send(outgoing), sink, max_bytes)
+            incoming = await connection.send(outgoing)
+            if transfer is not None:
+                return await _transferred(incoming, transfer)
+            return await _received(incoming, max_bytes)
     except SinkBroke:
         raise
     except asyncio.CancelledError:
@@ -140,37 +148,53 @@ async def exchange(
         raise OutcomeUnknown(text, action=action, host=host) from None
     except Exception as error:
         # whatever a foreign transport raises, the form's flag says what it means
-        failure = _failure(error, outgoing, library=library, action=action, host=host)
+        if transfer is None:
+            failure = _failure(error, outgoing, library=library, action=action, host=host)
+        else:
+            failure = _not_fetched(error, outgoing, transfer, library=library, host=host)
         if failure is error:
             raise
         _forget_frames(error)
         raise failure from error
 
 
-async def _received(incoming: Incoming, sink: Sink | None, max_bytes: int) -> Answer:
+async def _received(incoming: Incoming, max_bytes: int) -> Answer:
     parts: list[bytes] = []
     size = 0
     try:
-        encoding = incoming.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
-            # not unpacked: a bomb of 269 bytes holds a gigabyte
-            text = f"the answer came in the encoding {encoding[:40]!r}, which was not asked for"
-            raise MalformedReply(text, http_status=incoming.status)
+        _refuse_encoding(incoming)
         async for chunk in incoming.chunks():
             size += len(chunk)
             if size > max_bytes:
                 text = f"the answer is larger than {max_bytes} bytes"
                 raise MalformedReply(text, http_status=incoming.status)
-            if sink is None or incoming.status != _OK:
-                parts.append(chunk)
-                continue
-            try:
-                await sink(chunk)
-            except Exception as error:
-                raise SinkBroke from error
+            parts.append(chunk)
     finally:
         await incoming.aclose()
     return Answer(status=incoming.status, headers=incoming.headers, body=b"".join(parts), size=size)
+
+
+async def _transferred(incoming: Incoming, transfer: Transfer) -> Answer:
+    """Receive a file, or of any other answer its head: nobody needs to read a host's excuses."""
+    size = 0
+    try:
+        if await transfer.begin(incoming.status, incoming.headers):
+            _refuse_encoding(incoming)
+            async for chunk in incoming.chunks():
+                size += len(chunk)
+                await transfer.take(chunk)
+            transfer.end()
+    finally:
+        await incoming.aclose()
+    return Answer(status=incoming.status, headers=incoming.headers, body=b"", size=size)
+
+
+def _refuse_encoding(incoming: Incoming) -> None:
+    encoding = incoming.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        # not unpacked: a bomb of 269 bytes holds a gigabyte
+        text = f"the answer came in the encoding {encoding[:40]!r}, which was not asked for"
+        raise MalformedReply(text, http_status=incoming.status)
 
 
 def _failure(
@@ -179,9 +203,6 @@ def _failure(
     """Say what a broken exchange means."""
     body = outgoing.body
     cause = _words(error, library)
-    if action == "download":
-        text = f"The result file could not be fetched: {cause}."
-        return DownloadFailed(text, action=action, host=host)
     if body is not None and body.withdraw():
         text = f"{host} did not receive the form: {cause}. Nothing is billed; try again."
         return NotDelivered(text, action=action, host=host)
@@ -195,6 +216,30 @@ def _failure(
     else:
         text = f"{host} was asked, and no answer came: {cause}."
     return OutcomeUnknown(text, action=action, host=host)
+
+
+def _not_fetched(
+    error: Exception,
+    outgoing: Outgoing,
+    transfer: Transfer,
+    *,
+    library: Library,
+    host: str,
+) -> DownloadFailed:
+    """Say why a file did not come, how far it came, and what to do."""
+    if isinstance(error, TimeoutError):
+        cause = f"it did not come within {transfer.allowed:g} s (timeouts.download)"
+    elif library.never_connected(error) and library.too_late(error):
+        cause = f"its host took no connection within {outgoing.timeouts['connect']:g} s"
+    elif library.too_late(error):
+        cause = f"its host sent nothing for {outgoing.timeouts['read']:g} s (timeouts.read)"
+    else:
+        cause = _words(error, library)
+    text = (
+        f"The result file could not be fetched{transfer.progress}: {cause}. The task itself is "
+        f"fine: save the file again later."
+    )
+    return DownloadFailed(text, action="download", host=host)
 
 
 def _forget_frames(error: BaseException) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio.to_thread
+from attrs import evolve
 
 from ..errors import (
     AILabError,
@@ -20,11 +21,12 @@ from ..errors import (
 )
 from ..events import Action, EventHook, ExchangeEvent, Phase, emit, listening, logger
 from ..retry import RetryPolicy, TokenBucket
-from .addresses import FileAddress, checked, redirected
+from .addresses import FileAddress, checked, moved, redirected
 from .exchange import Answer, SinkBroke, Timeouts, exchange, read, read_submission
 from .library import Connection, HTTPName, Library, Outgoing, borrow
 from .pace import Pace
 from .slots import Slot, Slots
+from .transfer import Transfer
 
 if TYPE_CHECKING:
     import ssl
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ..protocol.services import Route, Service
     from .budget import Hold
     from .exchange import Sink
+    from .transfer import Again
 
     AttemptOf = Callable[[int, Slot[Connection]], Coroutine[Any, Any, "T"]]
     """What is done in an attempt, numbered from 1, with a slot."""
@@ -51,7 +54,8 @@ MOST_ANSWER: Final = 8 * 2**20
 MOST_FILLED_ANSWER: Final = 64 * 2**20
 """Bytes of an answer that holds its files, as base64: that of a synchronous endpoint."""
 
-_OK: Final = 200
+_WHOLE_OR_PART: Final = frozenset({200, 206})
+"""Statuses whose body is a file, once it was received as one."""
 
 
 class _NotAccepted(Exception):
@@ -195,41 +199,26 @@ class Transport:
 
         return await self._persistently(action, attempt, route, attempts=attempts)
 
-    async def download(self, url: str, sink: Sink, *, max_bytes: int) -> int:
+    async def download(
+        self, url: str, sink: Sink, *, max_bytes: int, again: Again | None = None
+    ) -> int:
         """Stream one result file into ``sink`` and return its size in bytes.
 
         Neither key nor cookie is sent. At most three redirects are followed, each checked as the
-        first address was. ``sink`` gets the file from its first byte; it is tried again only where
-        nothing was handed over yet. Raises `DownloadFailed`.
+        first address was. After a stall, a break or a wrong length it is tried again on a fresh
+        connection: from where it stopped where the host can do that for the very same file, else
+        from the first byte. Before that ``again`` is called, and the sink must forget what it was
+        given; without ``again`` such a file is an error. Of a file that `download` returned, the
+        sink has every byte once, in order.
+
+        Raises `DownloadFailed`, and what the sink or ``again`` raise as it is.
         """
-        taken = 0
-
-        async def take(chunk: bytes) -> None:
-            nonlocal taken
-            taken += len(chunk)
-            await sink(chunk)
-
-        async def attempt(
-            number: int, slot: Slot[Connection], *, address: FileAddress
-        ) -> str | None:
-            answer = await self._on_slot(
-                slot,
-                "download",
-                "GET",
-                address.route,
-                number,
-                address=address,
-                sink=take,
-                max_bytes=max_bytes,
-            )
-            onward = redirected(answer.status, answer.headers, address)
-            if onward is None and answer.status != _OK:
-                text = f"The result file answered HTTP {answer.status}."
-                failure = DownloadFailed(text, action="download", host=address.route.host)
-                failure.http_status = answer.status
-                raise failure
-            return onward
-
+        transfer = Transfer(
+            sink=sink,
+            again=again,
+            max_bytes=max_bytes,
+            allowed=self._timeouts.exchange("download", 0),
+        )
         pin = self._engine is None and self._borrowed is None and self._proxy is None
         hops = 0
         while True:
@@ -237,21 +226,64 @@ class Transport:
                 url, service=self._service, allow_hosts=self._allow_hosts, pin=pin
             )
             try:
-                onward = await self._persistently(
+                answer = await self._persistently(
                     "download",
-                    partial(attempt, address=address),
+                    partial(self._fetch, transfer, address),
                     address.route,
-                    final=lambda: taken > 0,
+                    final=lambda: transfer.final,
                 )
             except SinkBroke as broke:
                 raise broke.__cause__ or broke from None
+            onward = redirected(answer.status, answer.headers, address)
             if onward is None:
-                return taken
+                return transfer.taken
             hops += 1
             if hops > MOST_REDIRECTS:
-                text = f"A result file is redirected more than {MOST_REDIRECTS} times."
+                text = (
+                    f"A result file is redirected more than {MOST_REDIRECTS} times; it is not "
+                    "fetched. The task itself is fine: save the file again later."
+                )
                 raise DownloadFailed(text, action="download", host=address.route.host)
+            transfer.forget()
             url = onward
+
+    async def _fetch(
+        self, transfer: Transfer, address: FileAddress, number: int, slot: Slot[Connection]
+    ) -> Answer:
+        """Try once to fetch a file, or what of it is missing; the answer may be a redirect."""
+        clock = asyncio.get_running_loop().time
+        if number > 1:
+            self._file_slots.leave(slot)  # whatever it is connected to, it is not what broke
+
+        async def ask() -> Answer:
+            began = clock()
+            try:
+                return await self._on_slot(
+                    slot,
+                    "download",
+                    "GET",
+                    address.route,
+                    number,
+                    address=address,
+                    transfer=transfer,
+                )
+            finally:
+                if transfer.taken:
+                    transfer.left -= clock() - began
+
+        answer = await ask()
+        if transfer.refused(answer.status):
+            transfer.forget()
+            answer = await ask()
+        if answer.status not in _WHOLE_OR_PART and not moved(answer.status, answer.headers):
+            text = (
+                f"The result file could not be fetched: its host answered HTTP {answer.status}. "
+                "The task itself is fine: save the file again later."
+            )
+            failure = DownloadFailed(text, action="download", host=address.route.host)
+            failure.http_status = answer.status
+            raise failure
+        return answer
 
     async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Wait for running exchanges, at most ``timeout`` seconds, then end them; idempotent."""
@@ -329,7 +361,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: MultipartBody | None = None,
         address: FileAddress | None = None,
-        sink: Sink | None = None,
+        transfer: Transfer | None = None,
         max_bytes: int | None = None,
     ) -> Answer:
         """Make one exchange on a slot, and keep account of it."""
@@ -343,15 +375,19 @@ class Transport:
             self._tell(action, "started", route, number, sent=upload, task_id=task_id)
             try:
                 outgoing = self._outgoing(action, method, route, number, params, body, address)
+                deadline = self._timeouts.exchange(action, upload)
+                if transfer is not None:
+                    outgoing = evolve(outgoing, headers={**outgoing.headers, **transfer.headers()})
+                    deadline = transfer.left
                 answer = await exchange(
                     self._connected(slot, outgoing),
                     outgoing,
                     library=self._library,
                     action=action,
                     host=route.host,
-                    deadline=self._timeouts.exchange(action, upload),
+                    deadline=deadline,
                     max_bytes=self._max_answer_bytes if max_bytes is None else max_bytes,
-                    sink=sink,
+                    transfer=transfer,
                 )
             except AILabError as failure:
                 seconds = clock() - began

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ntpath
 import os
 import threading
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import anyio
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ailab_async.errors import InvalidOperation
-from ailab_async.images import PictureRules, load_part, source_stem
+from ailab_async.images import PictureRules, clean_stem, load_part, source_stem
 
 from .making import ANY, encoded, noise
 
@@ -353,6 +356,17 @@ async def test_a_cancelled_load_ends_at_once_though_its_file_hangs():
         ("line\nend.png", "line_end"),
         ("x" * 300 + ".png", "x" * 150),
         ("漢" * 100 + ".png", "漢" * 50),  # bytes, as file systems count
+        ("e\u0301" * 100 + ".png", "é" * 75),  # composed, and cut between characters
+        ("👩" * 40 + ".png", "👩" * 37),
+        ("CON.png", "_CON"),
+        ("con.txt.png", "_con.txt"),
+        ("Lpt¹ .x.png", "_Lpt¹ .x"),
+        ("console.png", "console"),
+        (".hidden.png", "hidden"),
+        ("-rf.png", "rf"),
+        ("- . -", None),
+        ("trailing. .png", "trailing"),
+        ("right\u202etfel\x85.png", "right_tfel_"),
         (b"bytes", None),
         (io.BytesIO(b"x"), None),
         (5, None),
@@ -360,6 +374,22 @@ async def test_a_cancelled_load_ends_at_once_though_its_file_hangs():
 )
 def test_stems(source, stem):
     assert source_stem(source) == stem
+
+
+DEVICES = st.sampled_from(["CON", "con", "Nul", "AUX", "prn", "COM1", "lpt9", "com²", "CONIN$"])
+
+
+@given(st.text() | st.builds("{}{}".format, DEVICES, st.text(" .x")), st.integers(20, 300))
+def test_a_cleaned_stem_is_a_name_anywhere_and_its_own(text, longest):
+    stem = clean_stem(text, longest=longest)
+    assert clean_stem(stem, longest=longest) == stem
+    assert len(stem.encode()) <= longest
+    assert not stem.startswith((".", "-", " "))
+    assert not stem.endswith((".", " "))
+    assert not set(stem) & set('<>:"/\\|?*\0\n')
+    # Python 3.13 has moved what it knows about such names
+    known = getattr(ntpath, "isreserved", None)
+    assert not (known(stem) if known else PureWindowsPath(stem).is_reserved())
 
 
 def test_the_stem_of_an_open_file_is_that_of_its_path(tmp_path):
