@@ -13,6 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .batch.entries import EntryState
+    from .batch.journal import Journal
+    from .batch.outcomes import Outcome, Progress, Timings
+    from .batch.stream import Outcomes
     from .client import AsyncClient
     from .errors import (
         AILabError,
@@ -106,6 +110,7 @@ __all__ = [
     "Endpoint",
     "EndpointResult",
     "EndpointRetired",
+    "EntryState",
     "ErasureResult",
     "Event",
     "FileKept",
@@ -113,6 +118,7 @@ __all__ = [
     "ImageErasure",
     "InputRejected",
     "InvalidOperation",
+    "Journal",
     "JournalBroken",
     "JournalConflict",
     "JournalError",
@@ -127,10 +133,13 @@ __all__ = [
     "NotDelivered",
     "NotFound",
     "Operation",
+    "Outcome",
     "OutcomeUnknown",
+    "Outcomes",
     "PlatformError",
     "PollPolicy",
     "ProcessFailed",
+    "Progress",
     "QuotaExceeded",
     "RefPic",
     "Result",
@@ -156,6 +165,7 @@ __all__ = [
     "Throttled",
     "TimeoutFailed",
     "Timeouts",
+    "Timings",
     "__version__",
     "catalogue",
 ]
@@ -163,6 +173,10 @@ __all__ = [
 # A name is looked up in its module when it is first used (PEP 562), so that ``import ailab_async``
 # costs next to nothing where nothing is called. A test holds this table against the imports above.
 _HOMES = {
+    "batch.entries": "EntryState",
+    "batch.journal": "Journal",
+    "batch.outcomes": "Outcome Progress Timings",
+    "batch.stream": "Outcomes",
     "client": "AsyncClient",
     "errors": (
         "AILabError AuthenticationError BatchStopped ClientClosed ClientMisused CreditsExhausted "

@@ -12,23 +12,22 @@ import inspect
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
 
 from attrs import evolve
 
 from .carry import carried_through
 from .errors import ClientClosed, InvalidOperation, ServiceError
 from .events import EventHook, ServiceChosen, emit, listening, logger
-from .images import FIT_MAX_BYTES, Part
-from .operations import Endpoint, EndpointResult, FormItem, Operation, Result
+from .operations import Endpoint, EndpointResult, Operation, Result
 from .operations.balance import CreditBalance, read_balances
 from .poller import failure_read, failure_said, not_found
-from .protocol.multipart import FormField, MultipartBody
 from .protocol.services import CREDITS, Service
 from .protocol.states import LookVerdict, TaskState, judge_look, read_state
 from .retry import RetryPolicy
 from .rhythm import PollPolicy
 from .session import KINDS, Home, Session, Settings, kind_of
+from .submission import Submission
 from .task import Task, TaskRecord, TaskReport
 from .transport import HTTPName, Timeouts, borrow
 
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import TracebackType
 
-    from .protocol.envelope import Reply
+    from .batch.journal import Journal
+    from .batch.stream import Operations, Outcomes
 
 __all__ = ["AsyncClient"]
 
@@ -46,6 +46,9 @@ ResultT = TypeVar("ResultT", bound=Result)
 KEY_VARIABLE: Final = "AILAB_API_KEY"
 ENGINE_VARIABLE: Final = "AILAB_ENGINE_URL"
 ENGINE_KEY_VARIABLE: Final = "AILAB_ENGINE_KEY"
+
+LOOK_AHEAD: Final = 16
+"""Operations of a batch for each slot: tasks take long compared with their uploads."""
 
 MOST_SLOTS: Final = 1024
 
@@ -184,33 +187,13 @@ class AsyncClient:
         """
         _check_kind("operation", operation, Operation, "For example HDColorMigration('a.jpg').")
         session = await self._ready()
-        service = self.service
-        route = service.route(operation.name, operation.path)
-        # all that can go wrong goes wrong now: once the form is out, only values are made
-        receipt = session.receipt(operation, self._policy(poll, operation.name))
-
-        def accept(reply: Reply) -> Task[ResultT]:
-            return session.accepted(receipt, reply)
-
-        # how large a picture is turns out when it is read: until then the most it may be is held
-        fits = next(said for said in (fit, operation.fit, self._fit) if said is not None)
-        hold = await session.budget.hold(_most_bytes(operation, fit=fits))
+        policy = self._policy(poll, operation.name)
+        fits = self._fits(fit, operation)
+        submission = await Submission.load(session, operation, fit=fits, policy=policy)
         try:
-            parts = await session.load(operation, fit=fits, hold=hold)
-            form = operation.form(parts, task_type=service.sends_task_type)
-            body = MultipartBody(_field(item) for item in form)
-            hold.shrink(body.length)
-            del parts, form
-            return await session.transport.submit(
-                route,
-                body,
-                accept=accept,
-                orphaned=self._settings.orphaned,
-                hold=hold,
-                filled=not operation.is_async,
-            )
+            return await submission.send()
         finally:
-            hold.release()
+            submission.release()
 
     async def run(
         self,
@@ -335,6 +318,71 @@ class AsyncClient:
         """
         return await self.run(Endpoint(endpoint, extra=extra, **fields))
 
+    def map(
+        self,
+        operations: Operations,
+        *,
+        journal: Journal | str | os.PathLike[str] | None = None,
+        save_to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        look_ahead: int | None = None,
+        ordered: bool = False,
+        fit: bool | None = None,
+        poll: PollPolicy | None = None,
+        on_unknown: Literal["hold", "resubmit"] = "hold",
+        on_failed: Literal["keep", "resubmit"] = "keep",
+        verify: bool = False,
+    ) -> Outcomes:
+        """Run many operations; returns a stream of outcomes, one for each.
+
+        ::
+
+            async with client.map(operations, journal="run.sqlite") as outcomes:
+                async for outcome in outcomes:
+                    print(outcome.operation, outcome.result or outcome.error)
+
+        ``operations`` is any iterable or async iterable, an endless one too. It is iterated on the
+        event loop, and pulled no faster than it is worked on: at most ``look_ahead`` operations
+        (16 for each slot by default) are under way or wait to be taken. Outcomes come as they
+        complete, or with ``ordered`` in the order of the operations. A failure is an outcome, but
+        no credits, a refused key, a full quota or disk, and a journal that cannot be written stop
+        the whole batch with `BatchStopped`, after the outcomes of what has ended.
+
+        ``journal`` is a file (or a `Journal`) that keeps account of all of it, by content: run
+        again with the same journal, what is saved is not touched (with ``verify`` the bytes are
+        looked at too, not only the size), what was accepted is waited for and fetched, the same
+        picture twice is paid for once. What may have been accepted, after a crash or a broken
+        connection, and cannot be told from what was not, is *held*: an outcome with
+        `OutcomeUnknown`, sent again only with ``on_unknown="resubmit"``. What the service refused
+        or failed to do is reported again, and sent again only with ``on_failed="resubmit"``.
+
+        ``save_to`` is a folder: results are saved there as part of the batch, none over another
+        (with ``overwrite``, over files of the same name). Without it, save each result yourself;
+        the journal hears of that too.
+
+        Leaving the stream early ends it within about two seconds; ``outcomes.open`` then has the
+        records of tasks that go on at the service. ``outcomes.progress`` is a snapshot of where it
+        stands. Raises `InvalidOperation` for options that cannot be.
+        """
+        from .batch.stream import Outcomes  # noqa: PLC0415  sqlite3 is loaded by those who use it
+
+        return Outcomes(
+            operations,
+            ready=self._ready,
+            policy=lambda operation: self._policy(poll, operation.name),
+            fits=lambda operation: self._fits(fit, operation),
+            look_ahead=LOOK_AHEAD * self._settings.max_in_flight
+            if look_ahead is None
+            else look_ahead,
+            ordered=ordered,
+            journal=journal,
+            save_to=save_to,
+            overwrite=overwrite,
+            on_unknown=on_unknown,
+            on_failed=on_failed,
+            verify=verify,
+        )
+
     async def credits(self) -> tuple[CreditBalance, ...]:
         """Return what is left on the account; asks the service once, and costs nothing.
 
@@ -410,6 +458,10 @@ class AsyncClient:
             event = ServiceChosen(service=self.service.name, reason=self._reason)
             emit(self._settings.on_event, event)
 
+    def _fits(self, fit: bool | None, operation: Operation[Any]) -> bool:  # noqa: FBT001
+        """Return what the call says, else the operation, else the client."""
+        return next(said for said in (fit, operation.fit, self._fit) if said is not None)
+
     def _policy(self, poll: PollPolicy | None, operation: str) -> PollPolicy:
         """Return the call's policy, else the operation's, else the client's."""
         if poll is None:
@@ -478,21 +530,3 @@ def _choose(api_key: str | None, service: Service | None) -> tuple[Service, str]
         engine_key = os.environ.get(ENGINE_KEY_VARIABLE, "").strip() or None
         return Service.local(engine, api_key=engine_key), f"{ENGINE_VARIABLE} is set"
     return Service.local(), f"no api_key given and {KEY_VARIABLE} is not set"
-
-
-def _most_bytes(operation: Operation[Any], *, fit: bool) -> int:
-    """Return how much reading the pictures of an operation may take."""
-    return sum(
-        FIT_MAX_BYTES if fit else rules.max_bytes for _, rules in operation.pictures().values()
-    )
-
-
-def _field(item: FormItem) -> FormField:
-    if isinstance(item, Part):
-        return FormField(
-            name=item.field,
-            data=item.data,
-            filename=item.filename,
-            content_type=item.content_type,
-        )
-    return FormField(name=item.name, data=item.value.encode())

@@ -59,7 +59,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@frozen
+@frozen(kw_only=True)
 class SavedFile:
     """A file that was saved: where, the SHA-256 of its bytes in hexadecimal, and their number."""
 

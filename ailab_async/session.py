@@ -301,7 +301,7 @@ class Session:
         )
 
     def accepted(self, receipt: Receipt[ResultT], reply: Reply) -> Task[ResultT]:
-        """Make the handle of an accepted submission, known to ``on_submitted`` before all else.
+        """Make the handle of an accepted submission.
 
         Raises `OutcomeUnknown` where the answer names neither a task nor a result.
         """
@@ -335,14 +335,18 @@ class Session:
             task._settle(reply)  # noqa: SLF001  the handle is ours
         else:
             task = self.watched(record, receipt.kind, receipt.policy, asked)
-        if self.settings.on_submitted is not None:
-            try:
-                self.settings.on_submitted(task)
-            except Exception as error:
-                error.add_note(f"on_submitted raised for the accepted task {task.id!r}")
-                self.settings.orphaned(task)
-                raise
         return task
+
+    def announce(self, task: Task[Any]) -> None:
+        """Tell ``on_submitted`` of an accepted task. Raises what it raises."""
+        if self.settings.on_submitted is None:
+            return
+        try:
+            self.settings.on_submitted(task)
+        except Exception as error:
+            error.add_note(f"on_submitted raised for the accepted task {task.id!r}")
+            self.settings.orphaned(task)
+            raise
 
     def watched(
         self,

@@ -49,6 +49,10 @@ def borrowed(way):
     return httpx_aiohttp.HttpxAiohttpClient()
 
 
+async def task_id_of(reply):
+    return reply.task_id
+
+
 class Wire:
     """A transport, and what it told its user."""
 
@@ -86,7 +90,7 @@ class Wire:
         return await self.transport.submit(
             self.route,
             body or form(),
-            accept=lambda reply: reply.task_id,
+            accept=task_id_of,
             orphaned=self.orphans.append,
             **options,
         )
@@ -435,7 +439,7 @@ async def test_after_a_storm_of_cancellations_everything_works():
         await asyncio.sleep(0.002)
         return answer(ACCEPTED)
 
-    dice = random.Random(1)  # noqa: S311  the same storm each time
+    dice = random.Random(1)
     async with Loopback(slow) as server, Wire(server.url, max_in_flight=10) as wire:
 
         async def churn():
@@ -565,7 +569,7 @@ async def test_another_word_of_success_is_one():
     ids=repr,
 )
 async def test_what_accepting_raises_is_never_taken_for_a_refusal(raised):
-    def accept(_):
+    async def accept(_):
         raise raised
 
     async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
@@ -575,3 +579,27 @@ async def test_what_accepting_raises_is_never_taken_for_a_refusal(raised):
             )
         assert caught.value is raised
         assert len(server.whole()) == 1
+
+
+async def test_what_is_to_be_written_before_is_written_in_the_slot_and_before_any_byte():
+    order = []
+
+    async def before():
+        order.append(("before", len(server.seen), wire.transport._slots.busy))
+
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+        body = form()
+        await wire.submit(body, before=before)
+        assert order[0] == ("before", 0, 1)
+        assert len(server.whole()) == 1
+
+
+async def test_what_cannot_be_written_before_sends_nothing():
+    async def before():
+        message = "disk full"
+        raise OSError(message)
+
+    async with Loopback(scripted(answer(ACCEPTED))) as server, Wire(server.url) as wire:
+        with pytest.raises(OSError, match="disk full"):
+            await wire.submit(before=before)
+        assert server.seen == []

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from ..errors import InvalidOperation
+from ..files import SavedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,15 +82,6 @@ MOVES: Final[Mapping[str, Move]] = {
     "renew": Move(sources=(_S.SUBMITTING, _S.SUBMITTED, _S.DONE, _S.UNKNOWN), target=_S.PENDING),
 }
 """What may happen to an entry, by name."""
-
-
-@frozen(kw_only=True)
-class SavedFile:
-    """A result file on disk: where, the SHA-256 of its bytes (hexadecimal), its size in bytes."""
-
-    path: str
-    sha256: str
-    size: int
 
 
 def _check_key(_: object, attribute: Attribute[Any], value: Any) -> None:

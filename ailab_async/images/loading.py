@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,8 @@ class _Work:
             data, header, changes = fit_picture(picture, self.rules, self.name, self.fit_size)
         else:
             data, header = self._checked(picture)
+        # what is made of a picture may change with the library that makes it; the picture does not
+        converted = bool(changes) and isinstance(picture, bytes)
         part = Part(
             field=self.field,
             filename=f"image.{EXTENSIONS[header.format]}",
@@ -101,6 +104,7 @@ class _Work:
             width=header.width,
             height=header.height,
             mode=header.mode,
+            source_sha256=hashlib.sha256(picture).digest() if converted else b"",
         )
         return part, changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import attrs
@@ -106,7 +107,8 @@ class Part:
     """One picture of a form, read, measured and checked.
 
     ``filename`` and ``content_type`` come from the content: the service judges a file by its
-    name's extension *(recorded)*, and the user's path is nobody's business.
+    name's extension *(recorded)*, and the user's path is nobody's business. ``source_sha256`` is
+    the digest of the bytes that ``data`` was made from, empty where they are the same.
     """
 
     field: str
@@ -117,6 +119,11 @@ class Part:
     width: int
     height: int
     mode: str
+    source_sha256: bytes = attrs.field(default=b"", repr=False)
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the bytes that the picture came as; takes a while."""
+        return self.source_sha256 or hashlib.sha256(self.data).digest()
 
     @property
     def size(self) -> Size:

@@ -30,7 +30,7 @@ from .transfer import Transfer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 
     from ..protocol.envelope import Reply
     from ..protocol.multipart import MultipartBody
@@ -58,8 +58,8 @@ _WHOLE_OR_PART: Final = frozenset({200, 206})
 """Statuses whose body is a file, once it was received as one."""
 
 
-class _NotAccepted(Exception):
-    """``accept`` raised ``__cause__``: the service has taken the form, whatever that error is."""
+class _OurOwn(Exception):
+    """``before`` or ``accept`` raised ``__cause__``: nothing that the service or the way did."""
 
 
 class Engine(Protocol):
@@ -134,17 +134,19 @@ class Transport:
         route: Route,
         body: MultipartBody,
         *,
-        accept: Callable[[Reply], T],
+        accept: Callable[[Reply], Awaitable[T]],
         orphaned: Callable[[T], None],
+        before: Callable[[], Awaitable[None]] | None = None,
         hold: Hold | None = None,
         filled: bool = False,
     ) -> T:
-        """Send a paid form and return ``accept(reply)``.
+        """Send a paid form and return what ``accept(reply)`` does.
 
+        ``before`` runs when there is a slot for an attempt, just before the bytes go out.
         ``accept`` runs inside the exchange's own task as soon as the answer is there, also when
-        the caller is gone by then; in that case ``orphaned`` gets what it returned. ``hold`` is
-        kept for as long as an exchange holds the form. ``filled`` allows for an answer that holds
-        its files.
+        the caller is gone by then; in that case ``orphaned`` gets what it returned. What either of
+        them raises is raised here, and nothing is repeated. ``hold`` is kept for as long as an
+        exchange holds the form. ``filled`` allows for an answer that holds its files.
 
         A cancelled caller gets his cancellation at once. Before the first byte went out the
         submission is dropped; after it the exchange ends by itself and is not repeated.
@@ -154,14 +156,19 @@ class Transport:
         bound = max(self._max_answer_bytes, MOST_FILLED_ANSWER if filled else 0)
 
         async def attempt(number: int, slot: Slot[Connection]) -> T:
+            if before is not None:
+                try:
+                    await before()
+                except Exception as error:
+                    raise _OurOwn from error
             answer = await self._on_slot(
                 slot, "submit", "POST", route, number, body=body, max_bytes=bound
             )
             reply = self._understood(read_submission, answer, bound, route.host)
             try:
-                return accept(reply)
+                return await accept(reply)
             except Exception as error:
-                raise _NotAccepted from error
+                raise _OurOwn from error
 
         def drop() -> bool:
             return not body.started and body.withdraw()
@@ -182,7 +189,7 @@ class Transport:
                 drop=drop,
                 orphaned=orphaned,
             )
-        except _NotAccepted as error:
+        except _OurOwn as error:
             raise error.__cause__ or error from None
 
     async def query(
