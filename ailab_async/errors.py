@@ -314,15 +314,28 @@ class EndpointRetired(NotFound):
 
 
 class TaskNotFound(NotFound):
-    """The service does not know this task id, or no longer: ``task_id`` names it."""
+    """The service does not know this task id, or no longer: ``task_id`` names it.
+
+    ``state`` is its last known state, ``age`` in seconds, where it was being waited for.
+    """
 
     advice = (
         "Results are kept 24 hours (30 minutes by job id), and only by the service that made them."
     )
 
-    def __init__(self, message: str = "", *, task_id: str = "", **fields: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        task_id: str = "",
+        state: str = "",
+        age: float = 0.0,
+        **fields: Any,
+    ) -> None:
         """``fields`` are those of `ServiceError`."""
         self.task_id = task_id
+        self.state = state
+        self.age = age
         super().__init__(message, **fields)
 
     def _text(self) -> str:
@@ -336,13 +349,26 @@ class PlatformError(ServiceError):
 
 
 class ServiceUnavailable(ServiceError):
-    """The service's own trouble, of a kind that may pass. ``task_id`` is set while polling."""
+    """The service's own trouble, of a kind that may pass.
+
+    While polling, ``task_id`` is set, and the ``state`` and ``age`` of the task in seconds.
+    """
 
     advice = "Try again later."
 
-    def __init__(self, message: str = "", *, task_id: str = "", **fields: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        task_id: str = "",
+        state: str = "",
+        age: float = 0.0,
+        **fields: Any,
+    ) -> None:
         """``fields`` are those of `ServiceError`."""
         self.task_id = task_id
+        self.state = state
+        self.age = age
         super().__init__(message, **fields)
 
     def _text(self) -> str:

@@ -323,7 +323,8 @@ class Poller(Generic[AskedT]):
             return
         verdict = judge_look(error)
         if verdict is LookVerdict.NOT_FOUND:
-            self._settle(watch, not_found(error, watch.task_id), error)
+            missing = not_found(error, watch.task_id, state=watch.state, age=_age(watch))
+            self._settle(watch, missing, error)
             return
         if verdict is LookVerdict.DOUBTFUL:
             watch.doubts += 1
@@ -368,6 +369,8 @@ class Poller(Generic[AskedT]):
         lost = ServiceUnavailable(
             f"asking failed {max(watch.troubles, 1)} time(s) in a row, the last with: {said}",
             task_id=watch.task_id,
+            state=watch.state,
+            age=_age(watch),
             code=getattr(error, "code", ""),
             http_status=getattr(error, "http_status", 0),
         )
@@ -443,11 +446,15 @@ def failure_said(
     )
 
 
-def not_found(error: ServiceError, task_id: str) -> TaskNotFound:
+def not_found(
+    error: ServiceError, task_id: str, *, state: str = "", age: float = 0.0
+) -> TaskNotFound:
     """Return the error for an id that the service does not know."""
     return TaskNotFound(
         error.message,
         task_id=task_id,
+        state=state,
+        age=age,
         code=error.code,
         http_status=error.http_status,
         request_id=error.request_id,

@@ -149,7 +149,8 @@ async def test_too_many_broken_looks_end_the_waiting_with_the_id():
     poller.watch(seat.watch)
     lost = await seat.outcome()
     assert type(lost) is errors.ServiceUnavailable
-    assert lost.task_id == "t1"
+    assert (lost.task_id, lost.state) == ("t1", "")
+    assert lost.age > 100
     assert "client.attach('t1')" in str(lost)
     assert len(seat.times) == 6
     assert lost.__cause__ is BAD_GATEWAY
