@@ -41,17 +41,17 @@ def find_portrait(thumbnail: Rgb) -> SoftMask | None:
     generic_skin = looks_like_skin(thumbnail)
     rough = np.zeros(thumbnail.shape[:2], np.float32)
     for box in faces:
-        frame = _Frame.around(box, *thumbnail.shape[:2])
-        person = _cut_out(thumbnail, frame)
-        skin = _skin(lab, frame, person, generic_skin)
-        rough = np.maximum(rough, np.maximum(skin, _hair(lab, frame, person, skin)))
+        frame = Frame.around(box, *thumbnail.shape[:2])
+        person = cut_out(thumbnail, frame)
+        skin = skin_of(lab, frame, person, generic_skin)
+        rough = np.maximum(rough, np.maximum(skin, hair_of(lab, frame, person, skin)))
     closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closed = np.asarray(cv2.morphologyEx(rough, cv2.MORPH_CLOSE, closing), np.float32)
     return SoftMask.refine(thumbnail, closed)
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """Pixel coordinates measured in face widths (x) and face heights (y) from the face's centre."""
 
     x: Floats
@@ -59,7 +59,8 @@ class _Frame:
     box: Box
 
     @classmethod
-    def around(cls, box: Box, height: int, width: int) -> "_Frame":
+    def around(cls, box: Box, height: int, width: int) -> "Frame":
+        """Return the frame of a face in a picture of this size."""
         y, x = np.mgrid[:height, :width].astype(np.float32)
         centre_x, centre_y = box.x + box.width / 2, box.y + box.height / 2
         return cls(
@@ -69,6 +70,7 @@ class _Frame:
         )
 
     def ellipse(self, y: float, half_width: float, half_height: float) -> _Region:
+        """Return what lies in an ellipse around the face's axis, in the face's own measures."""
         inside: _Region = (self.x / half_width) ** 2 + ((self.y - y) / half_height) ** 2 < 1
         return inside
 
@@ -83,7 +85,7 @@ class _Frame:
         return self.ellipse(0.02, 0.56, 0.68)
 
 
-def _cut_out(thumbnail: Rgb, frame: _Frame) -> _Region:
+def cut_out(thumbnail: Rgb, frame: Frame) -> _Region:
     """Part the person from the background."""
     reach = (np.abs(frame.x) < 2.6) & (frame.y > -1.4)
     shoulders = (
@@ -125,7 +127,7 @@ def _cut_out(thumbnail: Rgb, frame: _Frame) -> _Region:
     return person & reach
 
 
-def _skin(lab: Floats, frame: _Frame, person: _Region, generic_skin: _Region) -> Floats:
+def skin_of(lab: Floats, frame: Frame, person: _Region, generic_skin: _Region) -> Floats:
     """Return how much each pixel is the skin of this face, 0..1."""
     face, area = frame.face & person, frame.box.width * frame.box.height
     sample = lab[frame.core & person]
@@ -152,7 +154,7 @@ def _skin(lab: Floats, frame: _Frame, person: _Region, generic_skin: _Region) ->
     return np.where(face, 1, np.where(kept, likely, 0)).astype(np.float32)
 
 
-def _hair(lab: Floats, frame: _Frame, person: _Region, skin: Floats) -> Floats:
+def hair_of(lab: Floats, frame: Frame, person: _Region, skin: Floats) -> Floats:
     """Return which pixels are hair (or what is worn on the head): 0 or 1."""
     x, y, area = frame.x, frame.y, frame.box.width * frame.box.height
     halo = frame.ellipse(-0.12, 1.15, 1.05) & (y < 0.85)
