@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timetables", "best_timetables", "cost_of_rhythm"]
 
-_CANDIDATES: Final = 100
+_CANDIDATES: Final = 200
 """Ages among which looks are chosen, closer together where more tasks end."""
 
 _BACKGROUND: Final = 0.3

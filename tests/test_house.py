@@ -13,13 +13,25 @@ PACKAGE = Path(ailab_async.__file__).parent
 
 FLOORS = {
     **dict.fromkeys(("protocol", "operations", "images", "errors", "events", "carry"), 1),
-    **dict.fromkeys(("transport", "retry", "poller", "rhythm", "durations", "timetable", "files", "drafts"), 2),
+    **dict.fromkeys(
+        ("transport", "retry", "poller", "rhythm", "durations", "timetable", "files", "drafts"), 2
+    ),
     **dict.fromkeys(("client", "session", "submission", "task", "batch"), 3),
     **dict.fromkeys(("cli", "local", "__main__"), 4),
     "__init__": 5,
 }
 
-HEAVY = ("PIL", "numpy", "cv2", "starlette", "uvicorn", "python_multipart", "rich")
+HEAVY = (
+    "PIL",
+    "numpy",
+    "cv2",
+    "av",
+    "patchmatch",
+    "starlette",
+    "uvicorn",
+    "python_multipart",
+    "rich",
+)
 
 
 def modules():

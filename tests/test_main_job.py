@@ -13,7 +13,6 @@ import pytest
 from imaging.measures import difference, lightness, turned_by
 from PIL import Image
 from readme import ROOT, command, examples, pages
-from scripted_service import ScriptedService
 
 from ailab_async.local.imaging.recolor import auto_angles
 
@@ -123,36 +122,29 @@ def test_degree_zero_changes_nothing_but_the_encoding(tmp_path):
     assert change.mean() < 1
 
 
-HOSTED = {"image-erasure.md", "micro-motion.md", "cartoon-generator.md"}
-"""Pages about what the local engine does not make: their examples meet a scripted service."""
-
 EXAMPLES = [
-    pytest.param(path, code, id=f"{path.relative_to(ROOT)}:{line}")
+    pytest.param(code, id=f"{path.relative_to(ROOT)}:{line}")
     for path in pages()
     for line, code in examples(path)
 ]
 
 
-@pytest.mark.parametrize(("page", "code"), EXAMPLES)
-async def test_the_examples_of_the_pages_run(page, code, tmp_path):
+@pytest.mark.parametrize("code", EXAMPLES)
+async def test_the_examples_of_the_pages_run(code, tmp_path):
     """Each block is a program by itself; it runs beside the pictures, on the local engine."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/pictures").symlink_to(ROOT / "docs/pictures")
     script = tmp_path / "example.py"
     script.write_text(code, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    async with ScriptedService() as service:
-        if page.name in HOSTED:
-            environment["AILAB_ENGINE_URL"] = service.url
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", str(script)),
-            cwd=tmp_path,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, said = await process.communicate()
-        assert bool(service.server.seen) == (page.name in HOSTED)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(script)),
+        cwd=tmp_path,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
     assert process.returncode == 0, said.decode()
     assert not list(tmp_path.rglob("*.part"))
 

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import enum
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from ..protocol.codes import CODES
+from .tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .queue import EngineTask
+    from .tasks import EngineTask
 
-__all__ = ["Code", "Refused", "credits_left", "failure", "queried", "submitted"]
+__all__ = [
+    "Code",
+    "Refused",
+    "credits_left",
+    "failure",
+    "made",
+    "queried",
+    "queried_by_job",
+    "submitted",
+]
 
 
 class Code(enum.Enum):
@@ -30,7 +40,8 @@ class Code(enum.Enum):
     ERROR_USER_NOT_EXISTS = "The API key is missing or unknown."
     ERROR_ILLEGAL_OPERATION = "This method is not allowed here."
     ERROR_AI_NOT_EXISTS = (
-        "The local engine makes HD colour migration only; the hosted service makes the others "
+        "The local engine makes colour migration (HD and plain), erasure (image-erase, "
+        "remove-objects), micro motion and cartoons; the hosted service makes the others "
         "(set AILAB_API_KEY)."
     )
     ERROR_FILE_NOT_FOUND = "There is no such file, or no longer."
@@ -38,11 +49,14 @@ class Code(enum.Enum):
     ERROR_REQUEST_BODY_TOO_LARGE = "The request is too large."
     FILE_SIZE_EXCEEDS_LIMIT = "The file is too large."
     FILE_RESOLUTION_EXCEEDS_LIMITS = "The picture has too many pixels."
+    ERROR_MASK_IMAGE_RESOLUTION_MISMATCH = "The mask must have the size of the picture."
     UNSUPPORTED_FILE_TYPES = "Files of this type are not accepted."
     ERROR_UNSUPPORTED_GRAYSCALE_IMAGE = "The picture must be RGB with three channels."
     FILE_DECODING_FAILURE = "The file cannot be decoded."
     ERROR_LOW_RESOLUTION = "The picture has too few pixels."
     ERROR_INVALID_FILE = "The file cannot be used."
+    FILE_CONTENT_NON_COMPLIANCE = "The picture is not one that this can be done with."
+    ERROR_NO_RECOGNITION_TARGET_DETECTED = "The picture shows nothing that could move."
     PROCESSING_FAILURE = "Processing failed."
     UNKNOWN_ERROR = "Unknown error."
     FILE_SERVICE_ERROR = "The files could not be stored."
@@ -61,15 +75,59 @@ class Refused(Exception):
 
 
 def submitted(task: EngineTask) -> dict[str, Any]:
-    """The answer to a submission."""
+    """The answer to a submission that becomes a task."""
     head = _envelope(request_id=task.request_id)
     return {**head, "task_type": "async", "task_id": task.id}
 
 
-def queried(task: EngineTask, urls: Sequence[str]) -> dict[str, Any]:
-    """The answer to a look at a task that has not failed."""
+def made(task: EngineTask, shape: str, urls: Sequence[str]) -> dict[str, Any]:
+    """The answer to a request that waited for its result."""
+    return {**_envelope(request_id=task.request_id), "data": _data(shape, urls)}
+
+
+def queried(
+    task: EngineTask, shape: str, urls: Sequence[str], *, both: bool = False
+) -> dict[str, Any]:
+    """The answer to a look, by task id, at a task that has not failed.
+
+    With ``both`` it has the word of the query by job id too, as the RapidAPI listing shows.
+    """
+    data = {"status": _WORDS[task.state]} if both else {}
+    data |= _data(shape, urls)
     head = _envelope(request_id=task.request_id)
-    return {**head, "task_status": int(task.state), "data": {"image_list": list(urls)}}
+    return {**head, "task_status": int(task.state), "data": data}
+
+
+def queried_by_job(task: EngineTask, shape: str, urls: Sequence[str]) -> dict[str, Any]:
+    """The answer to a look by job id; a failed task is no error here, but a word in ``data``.
+
+    ``ErrorCode`` and ``ErrorMessage`` are what the upstream service adds.
+    """
+    data: dict[str, Any]
+    if task.problem is None:
+        data = {"status": _WORDS[task.state], **_data(shape, urls)}
+    else:
+        problem = task.problem
+        data = {
+            "status": problem.kind.value,
+            "ErrorCode": problem.code,
+            "ErrorMessage": problem.message,
+        }
+    return {**_envelope(request_id=task.request_id), "data": data}
+
+
+_WORDS: Final = {
+    State.QUEUED: "QUEUING",
+    State.PROCESSING: "PROCESSING",
+    State.SUCCEEDED: "PROCESS_SUCCESS",
+}
+
+
+def _data(shape: str, urls: Sequence[str]) -> dict[str, Any]:
+    """Return the result files as the operation's own page names them; nothing while it is open."""
+    if shape.endswith("_list"):
+        return {shape: list(urls)}
+    return {shape: urls[0]} if urls else {}
 
 
 def credits_left() -> dict[str, Any]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import importlib.util
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 import anyio.to_thread
 
+from ..carry import carried_through
 from ..errors import InvalidOperation, MissingExtra
-from .queue import PATIENCE, TIME_LIMIT, TaskQueue, places
+from .fairness import FairSlots
+from .keys import Keys
+from .metrics import Metrics
+from .queue import PATIENCE, TaskQueue, places
+from .records import Records
+from .running import MEMORY_LIMIT, RETRIES, TIME_LIMIT, Limits
 from .store import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from starlette.applications import Starlette
@@ -28,6 +33,7 @@ _NEEDED: Final = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "patchmatch": "pypatchmatch",
 }
 """Import names and what to install for them; numpy and OpenCV are loaded by the workers only."""
 
@@ -51,38 +57,52 @@ class LocalEngine:
         queue_limit: int = 256,
         time_limit: float = TIME_LIMIT,
         patience: float = PATIENCE,
+        retries: int = RETRIES,
+        memory_limit: int = MEMORY_LIMIT,
+        rapidapi_paths: Mapping[str, str] | None = None,
     ) -> None:
         """Start nothing yet.
 
         Args:
             workers: at most this many worker processes, and never more than there are cores.
-            data: a folder for result files, which stays; without it a temporary one.
+            data: a folder for tasks and files, which stays: an engine that is started with it
+                again goes on with what an earlier one has accepted. Without it a temporary one.
             keys: the API keys that are accepted; without any, every key is, and none.
             queue_limit: so many tasks may wait for a worker.
-            time_limit: seconds that one task may take in a worker.
+            time_limit: seconds that one task may take in a worker, all attempts together.
             patience: seconds that a submission waits for room in a full queue, before it is
                 refused with HTTP 503.
+            retries: so often a task is tried again whose worker died under it.
+            memory_limit: bytes that one task may take in a worker; Linux only.
+            rapidapi_paths: paths of the RapidAPI form by the operation's name, beside or in place
+                of the known ones: that of HD colour migration is published nowhere.
 
         Raises:
             InvalidOperation: a key is empty, or ``keys`` is one text instead of several.
         """
-        if isinstance(keys, str) or not all(keys):
-            # of one text, every letter would be a key
-            hint = "For one key: keys=[key]."
-            raise InvalidOperation("keys", "a list of keys, none empty", "another", hint=hint)
-        self._keys = tuple(key.encode() for key in keys)
+        self.keys = Keys(keys)
+        self.rapidapi_paths = dict(rapidapi_paths or {})
+        for name, path in self.rapidapi_paths.items():
+            if not path.startswith("/"):
+                which = f"rapidapi_paths[{name!r}]"
+                raise InvalidOperation(which, "a path that begins with /", path)
         self.limiter = anyio.CapacityLimiter(_THREADS)
-        self.uploads = asyncio.Semaphore(_UPLOADS)
+        self.uploads = FairSlots(_UPLOADS)
+        self.metrics = Metrics()
         self.store = FileStore(data, limiter=self.limiter)
+        self.records = Records()
         self.queue = TaskQueue(
             self.store,
+            self.records,
+            self.metrics,
             places=places(workers),
             limit=queue_limit,
-            time_limit=time_limit,
+            limits=Limits(seconds=time_limit, memory=memory_limit, retries=retries),
             patience=patience,
         )
         self._app: Starlette | None = None
         self._started = False
+        self._starting = asyncio.Lock()
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -110,44 +130,58 @@ class LocalEngine:
         return self.queue.worker_pids
 
     async def start(self) -> None:
-        """Make the data folder and load the app. A second call does nothing.
+        """Make the data folder, load the app, take up what is in a given folder.
+
+        A second call does nothing.
 
         Raises `MissingExtra` where a package that the engine needs is not installed, `OSError`
-        where the data folder cannot be made, and `RuntimeError` after `aclose`.
+        where the data folder cannot be used (another engine does, say), and `RuntimeError` after
+        `aclose`.
         """
         if self._closed:
             message = "this engine is closed: make a new LocalEngine()"
             raise RuntimeError(message)
-        if self._started:
-            return
+        async with self._starting:
+            if not self._started:
+                await self._start()
+                self._started = True
+
+    async def _start(self) -> None:
         # Importing takes a tenth of a second: not on the event loop.
         await anyio.to_thread.run_sync(lambda: self.app, limiter=self.limiter)
         await self.store.start()
-        self._started = True
+        self.records.place(self.store.records, durable=self.store.stays)
+        if self.store.stays:
+            try:
+                await self._resume()
+            except BaseException:
+                await carried_through(self._close())
+                raise
+
+    async def _resume(self) -> None:
+        """Take up what an earlier engine has accepted and not done."""
+        await self.queue.sweep()
+        tasks = await self.records.unfinished()
+        uploads = {name for task in tasks for name in task.work.uploads}
+        await self.store.drop_unknown(uploads | await self.records.results())
+        self.queue.resume(tasks)
+        self.queue.start_sweeping()
 
     async def aclose(self) -> None:
         """Stop the work, end the workers, remove the temporary folder. A second call does nothing.
 
-        Tasks that are not done are lost. Takes a few seconds at most, and is carried through also
-        when the caller is cancelled meanwhile.
+        Tasks that are not done are lost with a temporary folder; in a given one they stay for the
+        next engine. Takes a few seconds at most, and is carried through also when the caller is
+        cancelled meanwhile.
         """
         self._closed = True
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
-        cancelled: asyncio.CancelledError | None = None
-        # the scope keeps anyio's cancellations out, which would come again and again
-        with anyio.CancelScope(shield=True):
-            while not self._closing.done():
-                try:
-                    await asyncio.shield(self._closing)
-                except asyncio.CancelledError as error:
-                    cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        await self._closing
+        await carried_through(self._closing)
 
     async def _close(self) -> None:
         await self.queue.aclose()
+        await self.records.aclose()
         await self.store.aclose()
 
     async def __aenter__(self) -> Self:
@@ -156,12 +190,6 @@ class LocalEngine:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def accepts(self, key: str) -> bool:
-        """Whether a request with this key may pass; takes equally long whichever it is."""
-        given = key.encode("utf-8", "surrogateescape")
-        matches = [hmac.compare_digest(given, known) for known in self._keys]
-        return any(matches) or not self._keys
 
 
 def _check_packages() -> None:

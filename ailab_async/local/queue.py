@@ -1,82 +1,46 @@
-"""The tasks: a bounded queue, their states, and the runners that take them to the workers.
+"""The tasks that wait, and the runners that take them to the workers.
 
 Each runner is one asyncio task with one place for a worker process. Runners come with the first
-tasks and stay; there are never more than places. A task's record lives for 24 hours from its
-submission, as at the hosted service, and its files with it.
+tasks and stay; there are never more than places. Whose turn it is goes round between keys. A task
+is on the disk before it is accepted, and its end before anybody is told of it; what is open is in
+memory as well, so that a killed engine loses nothing and a running one rarely reads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import os
+import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from attrs import Factory, define, frozen
-
+from ..carry import carried_through
 from ..events import logger
-from .workers import JobFailed, WorkerDied, WorkerProcess
+from .fairness import FairLine, FairSlots
+from .running import Runner
+from .tasks import BY_JOB_SECONDS, KEPT_SECONDS, EngineTask, Failure, Problem, State, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
+    from .metrics import Metrics
+    from .records import Records
+    from .running import Limits
     from .store import FileStore
 
-__all__ = ["EngineTask", "Problem", "QueueFull", "State", "TaskQueue", "Work"]
+__all__ = ["QueueFull", "TaskQueue", "places"]
 
-KEPT_SECONDS: Final = 24 * 3600.0
 SWEEP_SECONDS: Final = 600.0
-TIME_LIMIT: Final = 120.0
 PATIENCE: Final = 20.0
 _CLOSE_SECONDS: Final = 5.0
+_MOST_LINGERING: Final = 256
+_TASK_ID: Final = re.compile(r"[0-9]{1,15}\.[0-9a-f-]{36}")
+_REQUEST_ID: Final = re.compile(r"[0-9A-F-]{36}")
 
 
 class QueueFull(Exception):
     """As many tasks wait as may."""
-
-
-class State(enum.IntEnum):
-    """Where a task is; the first three are the numbers of the wire (``task_status``)."""
-
-    QUEUED = 0
-    PROCESSING = 1
-    SUCCEEDED = 2
-    FAILED = -1  # never sent: a failed task is an error envelope
-
-
-@frozen
-class Problem:
-    """Why a task failed: an error code of the service, and a sentence.
-
-    Only codes that are about the task: on a look, those of passing trouble (``UNKNOWN_ERROR``,
-    ``FILE_SERVICE_ERROR``) would be taken for trouble of the look, and the task for alive.
-    """
-
-    code: str
-    message: str
-
-
-@frozen
-class Work:
-    """What is to be done: ``job`` for the worker, and the names of the uploaded pictures."""
-
-    job: Mapping[str, Any]
-    uploads: tuple[str, ...]
-
-
-@define(eq=False)
-class EngineTask:
-    """The record of one task."""
-
-    work: Work
-    created: float
-    id: str
-    request_id: str
-    state: State = State.QUEUED
-    results: list[str] = Factory(list)
-    problem: Problem | None = None
 
 
 class TaskQueue:
@@ -85,32 +49,39 @@ class TaskQueue:
     def __init__(
         self,
         store: FileStore,
+        records: Records,
+        metrics: Metrics,
         *,
         places: int,
         limit: int,
-        time_limit: float = TIME_LIMIT,
+        limits: Limits,
         patience: float = PATIENCE,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """At most ``places`` workers, ``limit`` waiting tasks, ``time_limit`` seconds for each.
+        """At most ``places`` workers and ``limit`` waiting tasks, each bounded by ``limits``.
 
         For room in a full queue a submission waits up to ``patience`` seconds.
         """
         self._store = store
+        self._records = records
+        self._metrics = metrics
         self._places = places
-        self._time_limit = time_limit
+        self._limits = limits
         self._patience = patience
         self._clock = clock
-        self._waiting: asyncio.Queue[EngineTask] = asyncio.Queue(limit)
-        self._tasks: dict[str, EngineTask] = {}
-        self._runners: dict[asyncio.Task[None], WorkerProcess] = {}
+        self._line: FairLine[EngineTask] = FairLine()
+        self._room = FairSlots(limit)  # places in the line
+        self._ready = asyncio.Semaphore(0)
+        self._open: dict[str, EngineTask] = {}
+        self._open_by_request: dict[str, EngineTask] = {}
+        self._runners: dict[asyncio.Task[None], Runner] = {}
         self._idle = 0
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
         """How many tasks wait for a worker."""
-        return self._waiting.qsize()
+        return len(self._line)
 
     @property
     def busy(self) -> int:
@@ -120,118 +91,172 @@ class TaskQueue:
     @property
     def worker_pids(self) -> tuple[int, ...]:
         """The process ids of the workers that run."""
-        pids = (worker.pid for worker in self._runners.values())
+        pids = (runner.worker.pid for runner in self._runners.values())
         return tuple(pid for pid in pids if pid is not None)
 
-    async def submit(self, work: Work) -> EngineTask:
+    async def submit(self, work: Work, *, owner: str = "") -> EngineTask:
         """Queue a task and return its record.
 
         Waits for room where there is none: whoever submits a thousand at once is slowed down to
-        the pace of the workers. Raises `QueueFull` when that takes too long; a cancellation
-        meanwhile leaves nothing in the queue.
+        the pace of the workers. Raises `QueueFull` when that takes too long, and `RecordsBroken`;
+        a cancellation meanwhile leaves nothing in the queue.
         """
-        stamp = int(time.time() * 1000)
+        if self._room.waiting >= _MOST_LINGERING:
+            raise QueueFull
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._room.acquire(owner)
+        except TimeoutError:
+            raise QueueFull from None
+        now = self._clock()
         task = EngineTask(
             work=work,
-            created=self._clock(),
-            id=f"{stamp}.{uuid.uuid4()}",
+            owner=owner,
+            created=now,
+            id=f"{int(now * 1000)}.{uuid.uuid4()}",
             request_id=str(uuid.uuid4()).upper(),
         )
         try:
-            async with asyncio.timeout(self._patience if self._waiting.full() else None):
-                await self._waiting.put(task)
-        except TimeoutError:
-            raise QueueFull from None
-        self._tasks[task.id] = task
-        if self._waiting.qsize() > self._idle and len(self._runners) < self._places:
-            self._start_runner()
-        if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep_often())
+            await carried_through(self._records.add(task))
+        except BaseException as error:
+            self._room.release()
+            if isinstance(error, asyncio.CancelledError):
+                await carried_through(self._records.forget(task))
+            raise
+        self._enter(task)
         return task
 
-    def find(self, task_id: str) -> EngineTask | None:
+    def resume(self, tasks: Sequence[EngineTask]) -> None:
+        """Take up the tasks of an earlier engine, in their order; they are on the disk already."""
+        for task in tasks:
+            task.state = State.QUEUED
+            self._room.take()
+            self._enter(task)
+
+    async def withdraw(self, task: EngineTask) -> bool:
+        """Forget a task that waits; return whether it did, which it does no more once begun."""
+        if not self._line.remove(task.owner, task):
+            return False
+        self._room.release()
+        del self._open[task.id], self._open_by_request[task.request_id]
+        await carried_through(self._records.forget(task))
+        await self._store.drop(task.work.uploads)
+        return True
+
+    async def find(self, task_id: str) -> EngineTask | None:
         """Return a task that is known and not older than 24 hours."""
-        task = self._tasks.get(task_id)
+        task = self._open.get(task_id)
+        if task is None and _TASK_ID.fullmatch(task_id):
+            task = await self._records.find(task_id=task_id)
         return None if task is None or self._expired(task) else task
+
+    async def find_job(self, request_id: str) -> EngineTask | None:
+        """Return a task by its request id, up to half an hour after its end."""
+        task = self._open_by_request.get(request_id)
+        if task is None and _REQUEST_ID.fullmatch(request_id):
+            task = await self._records.find(request_id=request_id)
+        if task is None or self._expired(task):
+            return None
+        late = task.ended is not None and self._clock() - task.ended > BY_JOB_SECONDS
+        return None if late else task
 
     async def sweep(self) -> None:
         """Forget the tasks that are older than 24 hours, and delete old files."""
-        for task in [task for task in self._tasks.values() if self._expired(task)]:
-            if task.state in {State.SUCCEEDED, State.FAILED}:
-                del self._tasks[task.id]
-                await self._store.drop(task.results)
+        for task in [task for task in self._open.values() if task.ended and self._expired(task)]:
+            del self._open[task.id], self._open_by_request[task.request_id]
+        names = await self._records.sweep(self._clock() - KEPT_SECONDS)
+        await self._store.drop(names)
         await self._store.drop_old(KEPT_SECONDS)
 
+    def start_sweeping(self) -> None:
+        """Sweep now and then from now on; only on a running loop."""
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep_often())
+
     async def aclose(self) -> None:
-        """Stop the runners and end their workers. Waits a few seconds at most."""
+        """Stop the runners and end their workers. Waits a few seconds at most.
+
+        Requests that wait for a task are told that it will not come.
+        """
         ending = [*self._runners, *([self._sweeper] if self._sweeper else [])]
         self._sweeper = None
         for task in ending:
             task.cancel()
         if ending:
             await asyncio.wait(ending, timeout=_CLOSE_SECONDS)
+        closed = Problem(Failure.PROCESS_FAILED, "ERROR_RESOURCE_UNAVAILABLE", "")
+        for left in self._open.values():
+            if left.work.awaited:
+                left.problem, left.state = closed, State.FAILED
+                left.over.set()
 
-    def _expired(self, task: EngineTask) -> bool:
-        return self._clock() - task.created > KEPT_SECONDS
+    # --- runners --------------------------------------------------------------------------------
+
+    def _enter(self, task: EngineTask) -> None:
+        self._open[task.id] = self._open_by_request[task.request_id] = task
+        self._line.add(task.owner, task)
+        self._ready.release()
+        if len(self._line) > self._idle and len(self._runners) < self._places:
+            self._start_runner()
+        self.start_sweeping()
 
     def _start_runner(self) -> None:
-        worker = WorkerProcess()
-        runner = asyncio.create_task(self._run(worker), name=f"ailab engine {len(self._runners)}")
-        self._runners[runner] = worker
+        runner = Runner(self._store, self._records, self._limits, self._metrics)
+        running = asyncio.create_task(self._run(runner), name=f"engine {len(self._runners)}")
+        self._runners[running] = runner
         self._idle += 1
-        runner.add_done_callback(self._forget)
+        running.add_done_callback(self._forget)
 
-    def _forget(self, runner: asyncio.Task[None]) -> None:
-        self._runners.pop(runner, None)
+    def _forget(self, running: asyncio.Task[None]) -> None:
+        self._runners.pop(running, None)
         self._idle -= 1
-        if not runner.cancelled() and (error := runner.exception()) is not None:
+        if not running.cancelled() and (error := running.exception()) is not None:
             logger.error("a runner of the local engine ended", exc_info=error)
 
-    async def _run(self, worker: WorkerProcess) -> None:
+    async def _run(self, runner: Runner) -> None:
         try:
             while True:
-                task = await self._waiting.get()
+                await self._ready.acquire()
+                if not len(self._line):
+                    continue  # it was withdrawn
+                task = self._line.take()
+                self._room.release()
                 self._idle -= 1
                 try:
-                    await self._do(task, worker)
+                    await self._do(task, runner)
                 finally:
                     self._idle += 1
         finally:
-            await worker.aclose()
+            await runner.worker.aclose()
 
-    async def _do(self, task: EngineTask, worker: WorkerProcess) -> None:
+    async def _do(self, task: EngineTask, runner: Runner) -> None:
         """Take one task to its end; only a cancellation comes out of here."""
-        task.state = State.PROCESSING
-        made: list[str] = []
+        results, problem = await runner.do(task)
+        await carried_through(self._end(task, results, problem))
+
+    async def _end(
+        self, task: EngineTask, results: tuple[str, ...], problem: Problem | None
+    ) -> None:
+        now = self._clock()
         try:
-            await self._make(task, worker, made)
-        except Exception as error:  # noqa: BLE001 - a task's failure ends the task alone
-            task.problem = _problem(error, self._time_limit)
-            task.state = State.FAILED
-            await self._drop_quietly(made)
+            await self._records.ended(task, results=results, problem=problem, at=now)
+        except OSError:
+            # It stays in memory and is answered from there, for as long as this engine runs.
+            logger.exception("the local engine could not write down how a task ended")
         else:
-            task.results = made
-            task.state = State.SUCCEEDED
-
-    async def _make(self, task: EngineTask, worker: WorkerProcess, made: list[str]) -> None:
-        extension = ".png" if task.work.job["format"] == "PNG" else ".jpg"
-
-        async def keep(picture: bytes) -> None:
-            try:
-                made.append(await self._store.put(picture, extension=extension))
-            except OSError as error:
-                raise _NotKept from error
-
-        async with asyncio.timeout(self._time_limit):
-            pictures = [await self._store.read(name) for name in task.work.uploads]
-            await self._drop_quietly(task.work.uploads)
-            await worker.work(task.work.job, pictures, keep)
-
-    async def _drop_quietly(self, names: tuple[str, ...] | list[str]) -> None:
+            del self._open[task.id], self._open_by_request[task.request_id]
+        task.results, task.problem, task.ended = results, problem, now
+        task.state = State.SUCCEEDED if problem is None else State.FAILED
+        task.over.set()
+        word = "PROCESS_SUCCESS" if problem is None else problem.kind.value
+        self._metrics.task_ended(task.work.operation, word, now - task.created)
         try:
-            await self._store.drop(names)
+            await self._store.drop(task.work.uploads)
         except OSError:
             logger.exception("the local engine could not delete its own files")
+
+    def _expired(self, task: EngineTask) -> bool:
+        return self._clock() - task.created > KEPT_SECONDS
 
     async def _sweep_often(self) -> None:
         while True:
@@ -240,27 +265,6 @@ class TaskQueue:
                 await self.sweep()
             except OSError:
                 logger.exception("the local engine could not sweep its data folder")
-
-
-class _NotKept(Exception):
-    """A picture was made and could not be written."""
-
-
-def _problem(error: Exception, time_limit: float) -> Problem:
-    match error:
-        case JobFailed():
-            return Problem(error.code, error.message)
-        case TimeoutError():
-            return Problem("AI_SERVICE_TIMEOUT", f"the task took longer than {time_limit:g} s")
-        case WorkerDied():
-            message = "the worker process ended in the middle of this task"
-            return Problem("PROCESSING_FAILURE", message)
-        case _NotKept():
-            logger.error("the local engine could not write a result", exc_info=error)
-            return Problem("PROCESSING_FAILURE", "the result could not be written")
-        case _:
-            logger.error("a task of the local engine failed unexpectedly", exc_info=error)
-            return Problem("PROCESSING_FAILURE", "unexpected trouble; see the engine's log")
 
 
 def places(workers: int | None) -> int:

@@ -1,6 +1,6 @@
 """A worker process, seen from the event loop.
 
-Nothing here knows what a job means: a header and blobs go in, pictures come out one by one. A
+Nothing here knows what a job means: a header and blobs go in, result files come out one by one. A
 process that dies, hangs or answers nonsense is killed, and the next job starts a new one.
 """
 
@@ -27,7 +27,8 @@ _BUFFER: Final = 1 << 20
 _STDERR_LINES: Final = 30
 _END_SECONDS: Final = 3.0
 
-Keep = Callable[[bytes], Awaitable[None]]
+Keep = Callable[[bytes, str], Awaitable[None]]
+"""Takes a result file and its extension."""
 
 
 class WorkerDied(Exception):
@@ -93,8 +94,9 @@ class WorkerProcess:
     For one asyncio task at a time.
     """
 
-    def __init__(self) -> None:
-        """Start nothing yet."""
+    def __init__(self, *, memory_limit: int) -> None:
+        """Start nothing yet. ``memory_limit`` is in bytes, for one job."""
+        self._memory_limit = memory_limit
         self._child: _Child | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._said: deque[str] = deque(maxlen=_STDERR_LINES)
@@ -106,7 +108,7 @@ class WorkerProcess:
         return child.process.pid if child is not None and child.alive else None
 
     async def work(self, job: Mapping[str, Any], blobs: Sequence[bytes], keep: Keep) -> None:
-        """Do one job; await ``keep`` with each picture as soon as it is made.
+        """Do one job; await ``keep`` with each result as soon as it is made.
 
         Raises `JobFailed` where the worker says so, and `WorkerDied` where there is no worker any
         more. Whatever else ends the wait, a cancellation above all, kills the process: it would go
@@ -117,9 +119,7 @@ class WorkerProcess:
             for piece in pack(job, blobs):
                 child.stdin.write(piece)
                 await child.stdin.drain()
-            await _follow(child, keep)
-        except JobFailed:
-            raise
+            problem, last = await _follow(child, keep)
         except (OSError, EOFError, BadFrame) as error:
             why = "its output ended" if isinstance(error, EOFError) else str(error)
             said = await self.aclose()
@@ -128,6 +128,10 @@ class WorkerProcess:
         except BaseException:
             await self.aclose()
             raise
+        if last:
+            await self.aclose()
+        if problem is not None:
+            raise problem
 
     async def aclose(self) -> str:
         """End the process, if there is one, and return what it last said on standard error.
@@ -150,7 +154,7 @@ class WorkerProcess:
             return self._child
         await self.aclose()
         self._said.clear()
-        self._child = child = await _start(self._said)
+        self._child = child = await _start(self._said, self._memory_limit)
         header, _ = await child.receive()
         if header.get("kind") != "ready":
             message = f"it did not start: {header}"
@@ -158,13 +162,14 @@ class WorkerProcess:
         return child
 
 
-async def _start(said: deque[str]) -> _Child:
+async def _start(said: deque[str], memory_limit: int) -> _Child:
     # -P: the child's own way of starting must not put the working directory on its path.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
         "-m",
         f"{__package__}.worker",
+        str(memory_limit),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -185,17 +190,22 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
 
 
-async def _follow(child: _Child, keep: Keep) -> None:
-    """Take the answers to one job until its last."""
+async def _follow(child: _Child, keep: Keep) -> tuple[JobFailed | None, bool]:
+    """Take the answers to one job; return why it failed, if so, and whether the worker ends."""
     while True:
-        header, pictures = await child.receive()
-        match header, pictures:
-            case {"kind": "picture"}, [picture]:
-                await keep(picture)
-            case {"kind": "done"}, []:
-                return
-            case {"kind": "failed", "code": str(code), "message": str(message)}, []:
-                raise JobFailed(code, message)
+        header, results = await child.receive()
+        match header, results:
+            case {"kind": "result", "extension": str(extension)}, [result]:
+                await keep(result, extension)
+            case {"kind": "done", "last": bool(last)}, []:
+                return None, last
+            case {
+                "kind": "failed",
+                "code": str(code),
+                "message": str(message),
+                "last": bool(last),
+            }, []:
+                return JobFailed(code, message), last
             case _:
                 message = f"an answer of unknown kind: {header}"
                 raise BadFrame(message)

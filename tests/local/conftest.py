@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import zlib
 
 import httpx
 import numpy as np
@@ -14,6 +15,7 @@ from ailab_async.local import LocalEngine
 
 SUBMIT = "/api/image/effects/image-hd-color-migration"
 QUERY = "/api/common/query-async-task-result"
+QUERY_BY_JOB = "/api/image/asyn-task-results"
 BASE = "http://local-engine.invalid"
 
 
@@ -25,6 +27,25 @@ def make_picture(width=96, height=80, *, mode="RGB", file_format="JPEG"):
     pixels = (pixels * (0.5 + 0.5 * down)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(file, file_format)
+    return file.getvalue()
+
+
+def make_damaged():
+    """Return the bytes of a picture with a good header and sound checksums, but not its pixels."""
+    whole = bytearray(make_picture(400, 300, file_format="PNG"))
+    start = whole.index(b"IDAT")
+    end = start + 4 + int.from_bytes(whole[start - 4 : start], "big")
+    whole[start + 40 : start + 240] = bytes(200)
+    whole[end : end + 4] = zlib.crc32(whole[start:end]).to_bytes(4, "big")
+    return bytes(whole)
+
+
+def make_mask(width=96, height=80, *, box=(30, 20, 50, 40)):
+    """Return the bytes of a black picture with a white box."""
+    mask = Image.new("RGB", (width, height))
+    mask.paste((255, 255, 255), box)
+    file = io.BytesIO()
+    mask.save(file, "PNG")
     return file.getvalue()
 
 
@@ -47,6 +68,26 @@ class Talk:
         assert answer.status_code == 200, answer.text
         return answer.json()["task_id"]
 
+    async def held(self, **fields):
+        """Have a task of two results stand still with its first; return its id, and what frees it.
+
+        Its runner stands still, so that the place of its worker is taken for as long as wanted.
+        """
+        came, go, put = asyncio.Event(), asyncio.Event(), self.engine.store.put
+
+        async def watched(data, **options):
+            name = await put(data, **options)
+            if options:
+                came.set()
+                await go.wait()
+            return name
+
+        self.engine.store.put = watched
+        task_id = await self.submit(color_count="2", **fields)
+        async with asyncio.timeout(30):
+            await came.wait()
+        return task_id, go
+
     async def look(self, task_id):
         return await self.http.get(QUERY, params={"task_id": task_id})
 
@@ -59,6 +100,14 @@ class Talk:
                     return answer
                 await asyncio.sleep(0.01)
 
+    async def job_of(self, answer, job_type):
+        """Look by job id: the request id of the task that an answer is about."""
+        params = {"job_id": answer.json()["request_id"], "type": job_type}
+        answer = await self.http.get(QUERY_BY_JOB, params=params)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["error_code"] == 0
+        return answer.json()["data"]
+
     async def pictures(self, task_id):
         """Return the files of a task, fetched."""
         answer = await self.end_of(task_id)
@@ -69,6 +118,12 @@ class Talk:
 @pytest.fixture
 def picture():
     return make_picture
+
+
+@pytest.fixture
+def long_job():
+    """Many large results: long enough to be met in the middle."""
+    return {"picture": make_picture(2000, 1500), "color_count": "8", "degree": "1"}
 
 
 @pytest.fixture

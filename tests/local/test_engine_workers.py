@@ -18,8 +18,7 @@ from ailab_async import AsyncClient, Auto, HDColorMigration, Service, TaskFailed
 from ailab_async.errors import MissingExtra
 from ailab_async.local import LocalEngine
 from ailab_async.local.frames import BadFrame, pack, reading
-from ailab_async.local.queue import TaskQueue, Work, places
-from ailab_async.local.store import FileStore
+from ailab_async.local.queue import places
 
 from .conftest import BASE, QUERY, make_picture
 
@@ -33,12 +32,6 @@ def alive(pid):
     except OSError:
         return False
     return state != "Z"
-
-
-@pytest.fixture
-def long_job():
-    """Many large results: long enough to be met in the middle."""
-    return {"picture": make_picture(3000, 2000), "color_count": "8", "degree": "1"}
 
 
 def first_result(engine):
@@ -57,7 +50,9 @@ def first_result(engine):
 
 
 def files_in(engine):
-    return sorted(path.suffix for path in engine.store._folder.iterdir())
+    folder = engine.store._folder
+    paths = [*(folder / "uploads").iterdir(), *(folder / "results").iterdir()]
+    return sorted(path.suffix for path in paths)
 
 
 async def code_of(talk, task_id):
@@ -74,7 +69,7 @@ async def test_no_worker_starts_before_there_is_work(talk):
 
 
 @needs_signals
-async def test_a_worker_killed_in_mid_work_costs_its_task_and_no_other(talk, long_job):
+async def test_a_worker_killed_in_mid_work_costs_an_attempt_and_no_task(talk, long_job):
     came = first_result(talk.engine)
     struck = await talk.submit(**long_job)
     next_one = await talk.submit()
@@ -82,14 +77,32 @@ async def test_a_worker_killed_in_mid_work_costs_its_task_and_no_other(talk, lon
         await came.wait()
     (pid,) = talk.engine.worker_pids
     os.kill(pid, signal.SIGKILL)
-    failed = await talk.end_of(struck)
-    assert failed.status_code == 500
-    assert failed.json()["error_detail"]["code"] == "PROCESSING_FAILURE"
+    ended = await talk.end_of(struck)
+    assert len(ended.json()["data"]["image_list"]) == 8
     assert (await talk.end_of(next_one)).json()["task_status"] == 2
     assert talk.engine.worker_pids != (pid,)
-    assert (await talk.end_of(struck)).status_code == 500
-    # what the struck task had made already is gone with it
-    assert files_in(talk.engine) == [".jpg"]
+    # what the killed worker had made is gone with it: no picture is there twice
+    assert files_in(talk.engine) == [".jpg"] * 9
+    assert "ailab_engine_worker_deaths_total 1" in (await talk.http.get("/metrics")).text
+
+
+@needs_signals
+async def test_a_task_under_which_workers_keep_dying_fails_and_no_other(talk_to, long_job):
+    async with talk_to(retries=1) as talk:
+        struck = await talk.submit(**long_job)
+        next_one = await talk.submit()
+        for _ in range(2):
+            came = first_result(talk.engine)
+            async with asyncio.timeout(30):
+                await came.wait()
+            os.kill(talk.engine.worker_pids[0], signal.SIGKILL)
+        failed = await talk.end_of(struck)
+        assert failed.status_code == 500
+        assert failed.json()["error_detail"]["code"] == "PROCESSING_FAILURE"
+        assert (await talk.job_of(failed, "HD_COLOUR_MIGRATION"))["status"] == "LIMIT_RETRY_FAILED"
+        assert (await talk.end_of(next_one)).json()["task_status"] == 2
+        assert (await talk.end_of(struck)).status_code == 500
+        assert files_in(talk.engine) == [".jpg"]
 
 
 @needs_signals
@@ -116,6 +129,7 @@ async def test_a_task_that_takes_too_long_fails_and_its_worker_is_replaced(talk_
         answer = await talk.end_of(stuck)
         assert answer.status_code == 504
         assert answer.json()["error_detail"]["code"] == "AI_SERVICE_TIMEOUT"
+        assert (await talk.job_of(answer, "HD_COLOUR_MIGRATION"))["status"] == "TIMEOUT_FAILED"
         assert (await talk.end_of(next_one)).json()["task_status"] == 2
         assert not alive(pid)
 
@@ -191,9 +205,12 @@ async def test_a_second_worker_starts_only_where_the_first_is_busy(talk_to):
 
 
 @needs_signals
-async def test_the_client_is_told_that_its_task_failed(talk, long_job):
+async def test_the_client_is_told_that_its_task_failed(talk_to, long_job):
     photo = long_job["picture"]
-    async with AsyncClient(service=Service.local(engine=talk.engine)) as client:
+    async with (
+        talk_to(retries=0) as talk,
+        AsyncClient(service=Service.local(engine=talk.engine)) as client,
+    ):
         came = first_result(talk.engine)
         task = await client.submit(HDColorMigration(photo, Auto(color_count=8)))
         async with asyncio.timeout(30):
@@ -208,29 +225,23 @@ async def test_the_client_is_told_that_its_task_failed(talk, long_job):
 # --- the queue ----------------------------------------------------------------------------------
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back(talk_to, long_job, picture):
+async def test_a_full_queue_refuses_and_says_when_to_come_back(talk_to, picture):
     async with talk_to(queue_limit=1, patience=0) as talk:
-        came = first_result(talk.engine)
-        await talk.submit(**long_job)
-        async with asyncio.timeout(30):
-            await came.wait()
+        await talk.held()
         await talk.submit()
         answer = await talk.post(picture())
         assert answer.status_code == 503
         assert answer.json()["error_detail"]["code"] == "AI_SERVICE_FLOW_RESTRICTION"
         assert int(answer.headers["retry-after"]) > 0
-        assert files_in(talk.engine).count(".upload") == 1
+        assert files_in(talk.engine).count(".upload") == 2
 
 
-async def test_of_many_at_once_as_many_are_taken_as_there_is_room(talk_to, long_job, picture):
+async def test_of_many_at_once_as_many_are_taken_as_there_is_room(talk_to, picture):
     async with talk_to(queue_limit=1, patience=0) as talk:
-        came = first_result(talk.engine)
-        await talk.submit(**long_job)
-        async with asyncio.timeout(30):
-            await came.wait()
+        await talk.held()
         answers = await asyncio.gather(*(talk.post(picture()) for _ in range(4)))
         assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
-        assert files_in(talk.engine).count(".upload") == 1
+        assert files_in(talk.engine).count(".upload") == 2
 
 
 async def test_submissions_wait_for_room(talk_to, picture):
@@ -241,23 +252,18 @@ async def test_submissions_wait_for_room(talk_to, picture):
             assert (await talk.end_of(answer.json()["task_id"])).status_code == 200
 
 
-async def test_a_submission_that_is_cancelled_while_it_waits_leaves_nothing(
-    talk_to, long_job, picture
-):
+async def test_a_submission_that_is_cancelled_while_it_waits_leaves_nothing(talk_to, picture):
     async with talk_to(queue_limit=1) as talk:
-        came = first_result(talk.engine)
-        await talk.submit(**long_job)
-        async with asyncio.timeout(30):
-            await came.wait()
+        await talk.held()
         await talk.submit()
         waiting = asyncio.create_task(talk.post(picture()))
         async with asyncio.timeout(10):
-            while files_in(talk.engine).count(".upload") < 2:
+            while files_in(talk.engine).count(".upload") < 3:
                 await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert files_in(talk.engine).count(".upload") == 1
+        assert files_in(talk.engine).count(".upload") == 2
         assert talk.engine.queue.waiting == 1
 
 
@@ -289,31 +295,31 @@ async def test_a_task_is_forgotten_after_a_day_and_its_files_with_it(talk, monke
 
 async def test_the_sweep_deletes_old_files_of_its_own_and_no_other(tmp_path, talk_to):
     async with talk_to(data=tmp_path) as talk:
-        orphan = tmp_path / await talk.engine.store.put(b"x", extension=".jpg")
+        orphan = tmp_path / "results" / await talk.engine.store.put(b"x", extension=".jpg")
         strange = tmp_path / "holiday.jpg"
-        strange.write_bytes(b"x")
-        for path in (orphan, strange):
+        beside = tmp_path / "results" / "holiday.jpg"
+        for path in (strange, beside):
+            path.write_bytes(b"x")
+        for path in (orphan, strange, beside):
             os.utime(path, (0, 0))
         task_id = await talk.submit()
         await talk.end_of(task_id)
         await talk.engine.queue.sweep()
         assert not orphan.exists()
         assert strange.exists()
+        assert (tmp_path / "results" / "holiday.jpg").exists()
         assert len(await talk.pictures(task_id)) == 1
 
 
 # --- start and end ------------------------------------------------------------------------------
 
 
-async def test_closing_leaves_no_process_and_no_file(talk_to, long_job):
+async def test_closing_leaves_no_process_and_no_file(talk_to):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         async with talk_to() as talk:
-            came = first_result(talk.engine)
-            await talk.submit(**long_job)
+            await talk.held()
             await talk.submit()
-            async with asyncio.timeout(30):
-                await came.wait()
             pids = talk.engine.worker_pids
             folder = talk.engine.store._folder
             assert folder.is_relative_to(tempfile.gettempdir())
@@ -336,13 +342,10 @@ async def test_closing_is_idempotent_and_final(talk_to):
             await talk.engine.start()
 
 
-async def test_closing_is_carried_through_by_a_cancelled_caller(long_job, talk_to):
+async def test_closing_is_carried_through_by_a_cancelled_caller(talk_to):
     context = talk_to()
     talk = await context.__aenter__()
-    came = first_result(talk.engine)
-    await talk.submit(**long_job)
-    async with asyncio.timeout(30):
-        await came.wait()
+    await talk.held()
     pids, folder = talk.engine.worker_pids, talk.engine.store._folder
     closing = asyncio.create_task(talk.engine.aclose())
     await asyncio.sleep(0)
@@ -365,8 +368,8 @@ async def test_a_given_folder_stays_with_its_results(tmp_path, talk_to):
     data = tmp_path / "deep" / "data"
     async with talk_to(data=data) as talk:
         await talk.end_of(await talk.submit())
-        await talk.engine.store.put(b"waiting")
-    assert [path.suffix for path in data.iterdir()] == [".jpg"]
+    assert [path.suffix for path in (data / "results").iterdir()] == [".jpg"]
+    assert not [*(data / "uploads").iterdir()]
 
 
 async def test_a_folder_that_cannot_be_made_is_an_error_of_start(tmp_path):
@@ -396,14 +399,12 @@ async def test_a_missing_package_is_named_with_the_extra(monkeypatch):
         await LocalEngine().start()
 
 
-async def test_nothing_is_left_of_a_queue_without_tasks(tmp_path):
-    import anyio
-
-    store = FileStore(tmp_path, limiter=anyio.CapacityLimiter(1))
-    queue = TaskQueue(store, places=1, limit=1)
-    assert (queue.waiting, queue.busy, queue.worker_pids) == (0, 0, ())
-    await queue.aclose()
-    assert Work(job={}, uploads=()).uploads == ()
+async def test_nothing_is_left_of_an_engine_without_tasks(talk_to):
+    async with talk_to() as talk:
+        queue = talk.engine.queue
+        assert (queue.waiting, queue.busy, queue.worker_pids) == (0, 0, ())
+        # the table is made with the first task: an embedded engine starts without it
+        assert not talk.engine.store.records.exists()
 
 
 # --- frames -------------------------------------------------------------------------------------
