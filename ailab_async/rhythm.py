@@ -52,7 +52,7 @@ _WORTH_IT: Final = 0.04
 """By what share a timetable must be better than the documented rhythm, since it is judged by the
 very estimate that it was made from; a little more while few tasks have ended."""
 
-_SCOUTS: Final = {False: 32, True: 4}
+_SCOUTS: Final = {False: 48, True: 4}
 """One task in so many gets a look more, before the first of its timetable; more of them do once one
 was found done that early. It would not be noticed otherwise that tasks have become faster: all of
 them would be done at the first look, as ever."""

@@ -39,7 +39,7 @@ _BACKGROUND: Final = 0.3
 _LAYERS: Final = 48
 """Looks for which politeness is reckoned with; later ones are put off when they are due."""
 
-_INDIFFERENCE: Final = 0.003
+_INDIFFERENCE: Final = 0.0015
 """Looks whose cost differs by less than this share of the whole are as good as each other."""
 
 _VARIANTS: Final = 16

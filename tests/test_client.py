@@ -827,7 +827,7 @@ async def test_no_record_names_a_file_outside_or_beyond_what_can_be_named(servic
         {"poll": 5},
         {"on_submitted": asyncio.sleep},
     ],
-    ids=str,
+    ids=lambda wrong: next(iter(wrong)),
 )
 def test_options_of_a_wrong_kind_are_refused_by_name(wrong):
     with pytest.raises(errors.InvalidOperation, match=next(iter(wrong))):

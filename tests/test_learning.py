@@ -98,7 +98,7 @@ def optimum(name, price=PRICE):
 def test_after_two_hundred_tasks_the_cost_is_near_the_optimum(name):
     best, _ = optimum(name)
     costs = []
-    for seed in range(6):
+    for seed in range(10):
         outcomes = looked(learning(seed), drawn(name, 800, seed=seed))
         costs.append(cost(outcomes[200:]))
     assert sum(costs) / len(costs) <= 1.1 * best

@@ -391,11 +391,20 @@ async def test_a_task_of_unknown_age_is_looked_at_in_the_documented_rhythm():
     assert seat.times == pytest.approx([0, 5, 10], abs=0.01)
 
 
+class Lasting(Seat):
+    """A seat whose task ends at an age, whenever it is looked at."""
+
+    async def look(self):
+        age = asyncio.get_running_loop().time() - self.watch.began
+        self.script = [NO_FACE if age >= 8 else QUEUED]
+        return await super().look()
+
+
 async def test_nothing_is_learnt_from_tasks_that_were_submitted_elsewhere():
     poller, rhythm = make(), Rhythm(PollPolicy().suited_to("direct"), seed=1)
     for attached, learnt in ((True, False), (False, True)):
         for number in range(40):
-            seat = Seat(QUEUED, SUCCESS, attached=attached, rhythm=rhythm, task_id=f"t{number}")
+            seat = Lasting(QUEUED, attached=attached, rhythm=rhythm, task_id=f"t{number}")
             poller.watch(seat.watch)
             await seat.outcome()
         assert rhythm.learnt is learnt
@@ -403,11 +412,12 @@ async def test_nothing_is_learnt_from_tasks_that_were_submitted_elsewhere():
 
 async def test_a_failed_task_teaches_as_well_when_it_ended():
     poller, rhythm = make(), Rhythm(PollPolicy().suited_to("direct"), seed=1)
-    for number in range(40):
-        seat = Seat(QUEUED, NO_FACE, rhythm=rhythm, task_id=f"t{number}")
+    for number in range(60):
+        seat = Lasting(QUEUED, rhythm=rhythm, task_id=f"t{number}")
         poller.watch(seat.watch)
         await seat.outcome()
     assert rhythm.learnt
+    assert 8 <= seat.times[-1] - seat.watch.began < 9
 
 
 async def test_a_clock_that_jumps_ahead_costs_no_looks_and_loses_nobody():
