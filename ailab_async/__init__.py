@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         TimeoutFailed,
     )
     from .events import Event
+    from .files import SavedFile
     from .operations import (
         Auto,
         CartoonGenerator,
@@ -146,6 +147,7 @@ __all__ = [
     "ResultExpired",
     "ResultFile",
     "RetryPolicy",
+    "SavedFile",
     "Service",
     "ServiceError",
     "ServiceUnavailable",
@@ -189,6 +191,7 @@ _HOMES = {
         "TaskNotFound TaskTimeout TaskUnsettled Throttled TimeoutFailed"
     ),
     "events": "Event",
+    "files": "SavedFile",
     "operations": (
         "Auto CartoonGenerator CartoonResult CartoonStyle ColorMigrationResult Endpoint "
         "EndpointResult ErasureResult HDColorMigration ImageErasure MicroMotion Motion "
