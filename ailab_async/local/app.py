@@ -1,8 +1,8 @@
 """The engine over HTTP: which addresses there are.
 
 Those of the service's own API (`protocol.services`), in its direct form and in the RapidAPI form,
-and a few of the engine's own. What is unknown is answered as the service answers for what it does
-not offer; ``/`` is free.
+and a few of the engine's own, its page at ``/`` among them. What is unknown is answered as the
+service answers for what it does not offer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..protocol.services import (
     QUERY_BY_TASK,
     RAPIDAPI_PATHS,
 )
-from . import handlers
+from . import handlers, page
 from .access import Guard, failed
 from .answers import Code, Refused
 from .offers import MOST_BESIDE, OFFERS
@@ -77,6 +77,7 @@ def make_app(engine: LocalEngine) -> Starlette:
 
 def _own_routes() -> list[Route]:
     return [
+        *page.routes(),
         Route("/healthz", handlers.health),
         Route("/metrics", handlers.metrics),
         Route("/openapi.json", handlers.openapi),

@@ -23,7 +23,7 @@ NOT_OFFERED = [
     "/api/image/effects/image-style-migration",
     "/api/image/editing/remove-objects-pro",
     "/image/effects/nothing",
-    "/",
+    "/page",
     "/files/",
 ]
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 import itertools
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -475,7 +474,3 @@ def test_turns_go_round_between_owners():
     assert taken == ["a0", "b0", "c0", "a2", "b1", "a3", "a4"]
     with pytest.raises(LookupError):
         line.take()
-
-
-async def test_the_page_at_the_root_is_left_to_others(talk):
-    assert (await talk.http.get("/")).status_code == httpx.codes.NOT_FOUND
