@@ -5,7 +5,6 @@ Without a journal nothing is kept, and every operation is new.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "key_of"]
 
-_PIECE: Final = 1 << 20
+_SMALL: Final = 1 << 16
+"""Bytes that are digested faster than a thread is reached."""
 
 _MARGIN: Final = 60.0
 """Seconds before its end from which an address is not relied on any more."""
@@ -47,7 +47,10 @@ _MARGIN: Final = 60.0
 
 async def key_of(submission: Submission[Any], limiter: anyio.CapacityLimiter) -> bytes:
     """Return the key of an operation in a journal: by content, form and service."""
-    pictures = await anyio.to_thread.run_sync(submission.digests, limiter=limiter)
+    if submission.body.length <= _SMALL:
+        pictures = submission.digests()
+    else:
+        pictures = await anyio.to_thread.run_sync(submission.digests, limiter=limiter)
     return entry_key(
         service=_identity(submission.session.settings.service),
         operation=submission.receipt.name,
@@ -64,12 +67,16 @@ def _identity(service: Service) -> str:
 
 @define(eq=False)
 class Account:
-    """The entry of one operation; every method returns when it is on disk."""
+    """The entry of one operation; every method returns when it is on disk.
+
+    ``at_once`` is whether the service's answer was the result, which was then written down.
+    """
 
     journal: Journal | None
     key: bytes
     entry: Entry | None = None
     marked: bool = False
+    at_once: bool = False
 
     @property
     def state(self) -> EntryState | None:
@@ -107,6 +114,7 @@ class Account:
             await self.journal.submitted(self.key, record)
             self._now(EntryState.SUBMITTED, record=record)
             return
+        self.at_once = True
         try:
             result = await task
         except AILabError as error:  # paid for, and cannot be read
@@ -139,6 +147,12 @@ class Account:
         if self.journal is not None:
             await self.journal.lost(self.key)
             self._now(EntryState.DONE, saved={})
+
+    async def renew(self) -> None:
+        """Make the entry pending again, where doing it once more costs nothing."""
+        if self.journal is not None:
+            await self.journal.renew(keys=[self.key])
+            self._now(EntryState.PENDING)
 
     async def broken_off(self, error: BaseException, *, started: bool) -> None:
         """Sending failed with ``error``; ``started`` says that bytes had gone out."""
@@ -190,11 +204,6 @@ class Account:
             return False
         return entry.expires_at is None or time.time() < entry.expires_at - _MARGIN
 
-    async def is_on_disk(self, *, verify: bool, limiter: anyio.CapacityLimiter) -> bool:
-        """Whether all saved files are there with their size; with ``verify`` their bytes too."""
-        assert self.entry is not None  # noqa: S101  asked only of what was planned
-        return await anyio.to_thread.run_sync(_all_there, self.entry.files, verify, limiter=limiter)
-
     def _now(self, state: EntryState, **facts: Any) -> None:
         if self.entry is not None:
             self.entry = evolve(self.entry, state=state, **facts)
@@ -212,23 +221,3 @@ def _label(operation: Operation[Any]) -> str:
             if isinstance(path, str):
                 return path
     return operation.stem
-
-
-def _all_there(files: tuple[SavedFile, ...], verify: bool) -> bool:  # noqa: FBT001
-    for file in files:
-        try:
-            if os.stat(file.path).st_size != file.size:  # noqa: PTH116  a text as it was kept
-                return False
-            if verify and _sha256(file.path) != file.sha256:
-                return False
-        except OSError:
-            return False
-    return True
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:  # noqa: PTH123  as above
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -201,13 +201,15 @@ class Journal:
         chosen = None if keys is None else tuple(keys)
         return await self._do(verbs.restart, self._wall_clock(), states, chosen, spends=True)
 
-    async def renew(self) -> int:
+    async def renew(self, *, keys: Iterable[bytes] | None = None) -> int:
         """Make all that is neither saved nor ended ``pending`` again; return how many.
 
-        For an engine whose tasks cost nothing and ended with its process; never for the service.
+        All of them, or those of ``keys``. For an engine whose tasks cost nothing and ended with
+        its process; never for the service.
         """
         sources = MOVES["renew"].sources
-        return await self._do(verbs.restart, self._wall_clock(), sources, spends=True)
+        chosen = None if keys is None else tuple(keys)
+        return await self._do(verbs.restart, self._wall_clock(), sources, chosen, spends=True)
 
     # --- reading ---------------------------------------------------------------------------------
 

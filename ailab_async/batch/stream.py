@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sized
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..carry import carried_through
 from ..errors import BatchStopped, ClientClosed, InvalidOperation
 from ..events import logger
 from ..operations import Operation
+from .context import Context, stops_everything
 from .entries import EntryState
 from .journal import Journal
 from .names import Names
+from .presence import Presence
 from .tally import Tally
-from .work import Context, Work, stops_everything
+from .work import Work
 
 if TYPE_CHECKING:
     import os
@@ -38,8 +41,11 @@ __all__ = ["Operations", "Outcomes"]
 
 Operations = Iterable[Operation[Any]] | AsyncIterable[Operation[Any]]
 
-PARTING: Final = 2.0
+PARTING: Final = 1.5
 """Seconds that what is being sent or saved may take to its end when a batch is left."""
+
+QUEUE: Final = 2
+"""Operations that may wait for a slot at the client, the next ones to be sent."""
 
 _FAILED: Final = frozenset({EntryState.FAILED, EntryState.REJECTED})
 
@@ -48,7 +54,7 @@ class Outcomes:
     """The outcomes of a batch, as they come; made by `AsyncClient.map`.
 
     An async context manager around an async iterator, which several tasks may share. Leaving it
-    early stops the pulling, lets what is being sent or saved end for two seconds, and keeps in
+    early stops the pulling, lets what is being sent or saved end for 1.5 seconds, and keeps in
     ``open`` the records of the tasks that are still open: they go on at the service.
     """
 
@@ -132,19 +138,33 @@ class Outcomes:
             names=self._names,
             overwrite=self._overwrite,
             resubmit=self._resubmit,
-            verify=self._verify,
+            presence=Presence(verify=self._verify, limiter=session.threads),
+            sending=asyncio.Semaphore(session.settings.max_in_flight + QUEUE),
         )
-        if self._names is not None:
-            await self._context.off_loop(self._names.look)
-        if self._journal is not None:
-            if self._owns_journal:
-                await self._journal.open()
-            if session.settings.service.embedded:
-                # its tasks cost nothing, and ended with the process that had them
-                await self._journal.renew()
+        try:
+            await self._open(self._context)
+        except BaseException:
+            if self._journal is not None and self._owns_journal:
+                await self._journal.aclose()
+            raise
         self._puller = asyncio.create_task(self._pull(self._context))
         self._puller.add_done_callback(self._pulled)
         return self
+
+    async def _open(self, context: Context) -> None:
+        journal, names = self._journal, self._names
+        if journal is not None:
+            if self._owns_journal:
+                await journal.open()
+            if context.session.settings.service.embedded:
+                # its tasks cost nothing, and ended with the process that had them
+                await journal.renew()
+        if names is not None and not self._overwrite:
+            await context.off_loop(names.look)
+        elif names is not None and journal is not None:
+            # what an earlier run has saved is paid for: it is not written over, whatever comes
+            async for entry in journal.entries(EntryState.DONE, EntryState.SAVED):
+                names.keep(entry.files)
 
     async def __aexit__(
         self,
@@ -152,7 +172,7 @@ class Outcomes:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop, and leave nothing running. Takes a little over two seconds at most.
+        """Stop, and leave nothing running. Takes about two seconds at most.
 
         Carried through also when the caller is cancelled meanwhile.
         """
@@ -173,12 +193,14 @@ class Outcomes:
 
     async def _stop(self) -> None:
         """Begin nothing any more, and end what is under way, each as far as it must be."""
+        if self._context is not None:
+            self._context.leaving = True
         if self._puller is not None:
             self._puller.cancel()
             await asyncio.wait((self._puller,))
         busy: list[asyncio.Task[Outcome]] = []
         for task, work in tuple(self._works.items()):
-            if work.phase in {"uploading", "saving"}:
+            if work.in_exchange:
                 busy.append(task)
             else:
                 task.cancel()
@@ -189,25 +211,27 @@ class Outcomes:
             task.cancel()
         if left:
             await asyncio.wait(left)
+        if self._context is not None:
+            await self._context.presence.aclose()
 
     # --- pulling ---------------------------------------------------------------------------------
 
     async def _pull(self, context: Context) -> None:
         """Begin the work on one operation after the other, as long as there is room."""
-        operations = _each(self._operations)
         index = 0
-        while True:
-            await self._room.acquire()
-            try:
-                operation = await anext(operations)
-            except StopAsyncIteration:
-                return
-            context.tally.pulled += 1
-            work = Work(context, index, operation)
-            task = asyncio.create_task(work.run())
-            self._works[task] = work
-            task.add_done_callback(self._worked)
-            index += 1
+        async with aclosing(_each(self._operations)) as operations:
+            while True:
+                await self._room.acquire()
+                try:
+                    operation = await anext(operations)
+                except StopAsyncIteration:
+                    return
+                context.tally.pulled += 1
+                work = Work(context, index, operation)
+                task = asyncio.create_task(work.run())
+                self._works[task] = work
+                task.add_done_callback(self._worked)
+                index += 1
 
     def _pulled(self, puller: asyncio.Task[None]) -> None:
         if not puller.cancelled() and (error := puller.exception()) is not None:
@@ -284,13 +308,20 @@ class Outcomes:
         return stopped
 
 
-async def _each(operations: Operations) -> AsyncIterator[Operation[Any]]:
-    if isinstance(operations, AsyncIterable):
-        async for operation in operations:
-            yield operation
-    else:
-        for operation in operations:
-            yield operation
+async def _each(operations: Operations) -> AsyncGenerator[Operation[Any], None]:
+    """Yield them. A generator is closed at the end, also where that comes early."""
+    try:
+        if isinstance(operations, AsyncIterable):
+            async for operation in operations:
+                yield operation
+        else:
+            for operation in operations:
+                yield operation
+    finally:
+        if isinstance(operations, AsyncGenerator):
+            await operations.aclose()
+        elif isinstance(operations, Generator):
+            operations.close()
 
 
 def _check(operations: object, look_ahead: object, on_unknown: str, on_failed: str) -> None:

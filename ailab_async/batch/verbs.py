@@ -7,7 +7,7 @@ in the transaction are not touched.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,18 +44,19 @@ _FORGET: Final = (
 
 def plan(connection: Connection, now: float, items: Sequence[Planned]) -> list[Entry]:
     """Add as pending what is new; return the entries of all items, in order."""
-    rows = [
-        (item.key, EntryState.PENDING.value, item.operation, now, seal(item.label))
-        for item in items
-    ]
-    with _all_or_nothing(connection):
-        connection.executemany(
-            "INSERT INTO entries(key, state, operation, changed, label) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT(key) DO NOTHING",
-            rows,
-        )
-        entries = (get(connection, item.key) for item in items)
-        return [entry for entry in entries if entry is not None]
+    # a batch plans one at a time, and each statement is a turn of the interpreter's lock
+    whole = _all_or_nothing(connection) if len(items) > 1 else nullcontext()
+    with whole:
+        return [get(connection, item.key) or _added(connection, now, item) for item in items]
+
+
+def _added(connection: Connection, now: float, item: Planned) -> Entry:
+    state = EntryState.PENDING
+    connection.execute(
+        "INSERT INTO entries(key, state, operation, changed, label) VALUES (?, ?, ?, ?, ?)",
+        (item.key, state.value, item.operation, now, seal(item.label)),
+    )
+    return Entry(key=item.key, state=state, operation=item.operation, label=item.label, changed=now)
 
 
 def get(connection: Connection, key: bytes) -> Entry | None:

@@ -9,86 +9,35 @@ waited for by its id.
 from __future__ import annotations
 
 import asyncio
-import errno
+from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
-from attrs import define, evolve, field
+from attrs import evolve
 
-from ..drafts import copy_file
 from ..errors import (
-    AuthenticationError,
-    ClientClosed,
-    CreditsExhausted,
-    JournalBroken,
-    MalformedReply,
-    QuotaExceeded,
+    NotDelivered,
     ResultExpired,
     TaskFailed,
     TaskNotFound,
-    TaskUnsettled,
 )
 from ..protocol.envelope import Reply
+from ..protocol.results import walk
 from ..submission import Submission
 from ..task import TaskRecord
 from .account import Account, key_of
+from .context import Context, stops_everything
 from .entries import EntryState
 from .outcomes import Outcome, Timings
-from .telling import TellingStore
+from .telling import TellingStore, kept_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..files import SavedFile
     from ..operations import Operation, Result
-    from ..rhythm import PollPolicy
-    from ..session import Session
     from ..task import Task
-    from .journal import Journal
-    from .names import Names
-    from .tally import Phase, Tally
+    from .tally import Phase
 
-__all__ = ["Context", "Work", "stops_everything"]
-
-_STOPPING: Final = (
-    AuthenticationError,
-    ClientClosed,
-    CreditsExhausted,
-    JournalBroken,
-    MalformedReply,
-    QuotaExceeded,
-)
-
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-
-
-def stops_everything(error: BaseException) -> bool:
-    """Whether the rest of a batch would meet the same: no credits, a bad key, a full disk."""
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return True
-    unsettled = isinstance(error, TaskUnsettled) and isinstance(error.__cause__, _STOPPING)
-    return unsettled or isinstance(error, _STOPPING)
-
-
-@define(eq=False, kw_only=True)
-class Context:
-    """What all operations of a batch share."""
-
-    session: Session
-    policy: Callable[[Operation[Any]], PollPolicy]
-    fits: Callable[[Operation[Any]], bool]
-    journal: Journal | None
-    tally: Tally
-    names: Names | None
-    overwrite: bool
-    resubmit: frozenset[EntryState]
-    verify: bool
-    under_way: dict[bytes, asyncio.Future[None]] = field(factory=dict)
-
-    async def off_loop(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Run what may block in one of the client's threads."""
-        return await anyio.to_thread.run_sync(work, *args, limiter=self.session.threads)
+__all__ = ["Work"]
 
 
 class Work:
@@ -107,6 +56,15 @@ class Work:
         self._files: tuple[SavedFile, ...] = ()
         self._account = Account(context.journal, b"")
         self._reused = False
+        self._submission: Submission[Any] | None = None
+        self._withheld = False
+        self._just_saved = False
+
+    @property
+    def in_exchange(self) -> bool:
+        """Whether its bytes are on their way, or its files: what is best let come to its end."""
+        sent = self._submission is not None and self._submission.body.started
+        return self.phase == "saving" or (self.phase == "uploading" and sent)
 
     async def run(self) -> Outcome:
         """Do it. A failure is an outcome."""
@@ -116,6 +74,7 @@ class Work:
             result = await self._result()
         except Exception as failure:  # noqa: BLE001  one bad picture never costs its neighbours
             error = failure
+            self._context.leaving |= stops_everything(failure)
         finally:
             self._enter(None)
         spent = {
@@ -156,15 +115,13 @@ class Work:
             return await self._new(submission)
         key = await key_of(submission, self._context.session.threads)
         self._account.key = key
-        twin = False
         while (other := under_way.get(key)) is not None:
-            twin = True
             await asyncio.wait((other,))
         ended = under_way[key] = asyncio.get_running_loop().create_future()
         try:
             result = await self._by_entry(submission)
-            if twin and self._context.names is not None:
-                await self._copy()
+            if self._context.names is not None and self._files:
+                await self._find_own_files(key)
         finally:
             del under_way[key]
             ended.set_result(None)
@@ -177,17 +134,24 @@ class Work:
         if state in self._context.resubmit:
             await account.retry(state)
             state = await account.plan(self.operation)
+        if state is EntryState.SAVED and self._context.session.settings.service.embedded:
+            state = await self._renewed_where_lost()
         if state is EntryState.PENDING:
             return await self._new(submission)
         submission.release()
         self._reused = True
-        if state is EntryState.SAVED and not await self._is_on_disk():
+        assert account.entry is not None  # noqa: S101  it was planned
+        files = account.entry.files
+        if state is EntryState.SAVED and not await self._context.presence.of(files):
+            if self._context.names is not None:
+                self._context.names.release(files)
             await account.lost()
             state = EntryState.DONE
         match state:
             case EntryState.SAVED:
-                assert account.entry is not None  # noqa: S101  it was planned
-                self._files = account.entry.files
+                self._files = files
+                if self._context.names is not None:
+                    self._context.names.keep(files)
                 return self._known_result()
             case EntryState.DONE if account.fresh:
                 return await self._kept(await self._known_or_asked_for())
@@ -196,25 +160,57 @@ class Work:
             case _:
                 raise account.why()
 
+    async def _renewed_where_lost(self) -> EntryState:
+        """Make a saved entry pending where its files are gone; return its state.
+
+        For the engine inside a process: the one that had them ended with an earlier process.
+        """
+        entry = self._account.entry
+        assert entry is not None  # noqa: S101  it was planned
+        if await self._context.presence.of(entry.files):
+            return EntryState.SAVED
+        if self._context.names is not None:
+            self._context.names.release(entry.files)
+        await self._account.lost()
+        await self._account.renew()
+        return EntryState.PENDING
+
     async def _new(self, submission: Submission[Any]) -> Result:
         self._enter("uploading")
+        self._submission = submission
         size = submission.body.length
         try:
-            task = await submission.send(
-                before=self._account.submitting, accepted=self._account.accepted
-            )
+            async with self._context.sending:
+                task = await submission.send(
+                    before=self._before_sending, accepted=self._account.accepted
+                )
         except BaseException as error:
+            # at once: a slot is free now, and nobody is to meet the same in it
+            self._context.leaving |= stops_everything(error)
             await self._account.broken_off(error, started=submission.body.started)
+            if self._withheld:
+                raise asyncio.CancelledError from None
             raise
         self._context.tally.sent += size
         submission.release()
         return await self._kept(await self._ended(task))
 
+    async def _before_sending(self) -> None:
+        if not self._context.leaving:
+            await self._account.submitting()
+        if self._context.leaving:
+            self._withheld = True
+            text = "The batch was left before this was sent: nothing was received."
+            raise NotDelivered(text)
+
     async def _ended(self, task: Task[Any]) -> Result:
         """Wait for the end of the task."""
         self.task = task
         self._enter("open")
-        at_once = task.done()  # then the journal was told when it was accepted
+        # then the journal has the result; that the task is done by now says nothing of the kind
+        at_once, self._account.at_once = self._account.at_once, False
+        if self._context.leaving and not task.done():
+            raise asyncio.CancelledError
         try:
             result: Result = await task
         except (TaskFailed, TaskNotFound) as error:
@@ -237,6 +233,7 @@ class Work:
                 result, there[number] = await self._save(result, stem, number)
                 await self._account.saved(number, there[number])
         self._files = tuple(there[number] for number in sorted(there))
+        self._just_saved = True
         return result
 
     def _stem(self, result: Result, there: dict[int, SavedFile]) -> str:
@@ -245,7 +242,7 @@ class Work:
         assert names is not None  # noqa: S101  asked before
         for file in there.values():
             return PurePath(file.path).stem.rpartition("-")[0]
-        return result.stem if self._context.overwrite else names.claim(result.stem)
+        return names.claim(result.stem)
 
     async def _save(self, result: Result, stem: str, number: int) -> tuple[Result, SavedFile]:
         """Save one file, of a result that is looked up again where its addresses have expired."""
@@ -265,40 +262,47 @@ class Work:
             result = await self._asked_for()
             self._enter("saving")
 
-    async def _copy(self) -> None:
-        """Give a twin files of its own name, made from those on disk."""
-        names = self._context.names
+    async def _find_own_files(self, key: bytes) -> None:
+        """Have files of its own where others of this batch have the very same operation.
+
+        Each gets in every run what it got in the first, whichever of them comes first.
+        """
+        names, given, stem = self._context.names, self._context.given, self.operation.stem
         assert names is not None  # noqa: S101  asked before
-        stem = names.claim(self.operation.stem)
-        copies = []
-        for number, file in enumerate(self._files, start=1):
-            name = f"{stem}-{number}{PurePath(file.path).suffix}"
-            copy = await self._context.off_loop(copy_file, file.path, names.folder, name)
-            copies.append(evolve(file, path=str(copy)))
-        self._files = tuple(copies)
+        free = key not in given
+        if not (free and (self._just_saved or names.called(self._files, stem))):
+            find = partial(names.copies, make=not free)
+            copies = await self._context.off_loop(find, self._files, stem)
+            if copies is not None:
+                self._files = copies
+                return
+        given.add(key)
 
     # --- what the journal keeps ------------------------------------------------------------------
 
-    async def _is_on_disk(self) -> bool:
-        verify, threads = self._context.verify, self._context.session.threads
-        return await self._account.is_on_disk(verify=verify, limiter=threads)
-
     def _known_result(self) -> Result:
-        """Return the result of the answer that the journal has."""
-        entry = self._account.entry
+        """Return the result of the answer that the journal has.
+
+        Pictures that stood in the answer are not in it any more once they are saved: then the
+        result's files are those on disk.
+        """
+        entry, session, kind = self._account.entry, self._context.session, type(self.operation)
         assert entry is not None and entry.raw is not None  # noqa: S101, PT018  it is done
-        reply = Reply(raw=dict(entry.raw), http_status=200)
+        raw = dict(entry.raw)
         stem = entry.record.get("stem") or self.operation.stem
-        task_id = entry.record.get("id", "")
-        kind = type(self.operation)
-        return self._context.session.read(kind, reply, stem=stem, task_id=task_id)
+        if entry.state is EntryState.SAVED and len(walk(raw)) < entry.of:
+            result: Result = kind.read_result(raw, kept_files(session.files, entry.files), stem)
+            return result
+        reply = Reply(raw=raw, http_status=200)
+        return session.read(kind, reply, stem=stem, task_id=entry.record.get("id", ""))
 
     async def _known_or_asked_for(self) -> Result:
-        """Return the result in the journal; pictures in it are dropped once they are saved."""
-        try:
-            return self._known_result()
-        except MalformedReply:
+        """Return the result in the journal, where that still has all its pictures."""
+        entry = self._account.entry
+        assert entry is not None and entry.raw is not None  # noqa: S101, PT018  it is done
+        if len(walk(entry.raw)) < entry.of:
             return await self._asked_for()
+        return self._known_result()
 
     async def _asked_for(self) -> Result:
         """Wait for the task that an earlier run, or this one, had submitted, once more."""

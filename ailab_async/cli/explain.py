@@ -16,6 +16,7 @@ _OPTIONS: Final = {
     "base_url": "--url",
     "api_key": "the API key",
     "ref": "--ref",
+    "mask": "the mask",
     "AILAB_ENGINE_URL": "AILAB_ENGINE_URL",
 }
 """What a field of an operation is called on the command line."""
@@ -35,6 +36,10 @@ _KNOWS_NO_MORE: Final = (errors.TaskFailed, errors.TaskNotFound, errors.ResultEx
 
 _IS_IT_RUNNING: Final = "Is 'ailab serve' running there?"
 _IN_PYTHON: Final = "fit=True"
+_SAID_IN_PYTHON: Final = (
+    ("on_unknown='resubmit'", "--resubmit-unknown"),
+    ("on_failed='resubmit'", "--retry-failed"),
+)
 _UNKNOWN_TO_PILLOW: Final = "HEIC"
 
 
@@ -45,22 +50,26 @@ def explain(
     elsewhere: bool = False,
     fit: bool = False,
     url: str = "--url",
+    fields: bool = False,
 ) -> str:
     """Return what happened and what to do, as one line.
 
     ``task_id`` is the photo's, if a service has it that outlives the run; ``elsewhere`` says that
     this is an engine of the user's own, whose address came from ``url``; ``fit`` that pictures are
-    made acceptable already, so that it is no advice.
+    made acceptable already, so that it is no advice; ``fields`` that what is wrong is not named
+    before the line already, as a picture is.
     """
     match error:
         case errors.InvalidOperation():
-            text = _invalid(error, fit=fit, url=url)
+            text = _invalid(error, fit=fit, url=url, fields=fields)
         case errors.FileKept():
             text = f"{error.path} exists and was kept: --overwrite replaces it."
         case errors.TaskError():
             text = _task(error)
         case errors.ServiceError():
             text = _service(error, elsewhere=elsewhere)
+        case errors.OutcomeUnknown() | errors.JournalError() | errors.MissingExtra():
+            text = _on_the_command_line(str(error))
         case errors.NotDelivered() if elsewhere:
             text = f"{error} {_IS_IT_RUNNING}"
         case OSError() if error.strerror:
@@ -73,13 +82,23 @@ def explain(
     return " ".join(text.split())
 
 
-def _invalid(error: errors.InvalidOperation, *, fit: bool, url: str) -> str:
+def _invalid(error: errors.InvalidOperation, *, fit: bool, url: str, fields: bool) -> str:
     wrong = f"must be {error.limit}, not {error.value}."
     if _IN_PYTHON in error.hint and not fit and error.value != _UNKNOWN_TO_PILLOW:
         wrong += " --fit makes it acceptable."
     # A photo's name stands before the line already; which field it fills says nothing more.
     option = url if error.field == "base_url" else _OPTIONS.get(error.field)
+    if fields and not option:
+        option = error.field
+        wrong = f"{wrong} {error.hint if _IN_PYTHON not in error.hint else ''}".rstrip()
     return f"{option} {wrong}" if option else wrong
+
+
+def _on_the_command_line(text: str) -> str:
+    """Return a text for people in Python with its advice as options."""
+    for python, option in _SAID_IN_PYTHON:
+        text = text.replace(python, option)
+    return text
 
 
 def _host(error: BaseException) -> str:
@@ -113,7 +132,7 @@ def _task(error: errors.TaskError) -> str:
         case errors.TaskUnsettled():
             return "waiting for it broke off."
         case _:
-            return str(error)
+            return _on_the_command_line(str(error))
 
 
 def _service(error: errors.ServiceError, *, elsewhere: bool) -> str:

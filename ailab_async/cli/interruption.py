@@ -1,52 +1,63 @@
-"""What is said of the photos and of the run when it was interrupted."""
+"""Ctrl-C and SIGTERM: the first ends a run in order, the second at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
 
 from .exits import Exit
+from .streams import write_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
 
-    from .output import Photo
+__all__ = ["Interruption"]
 
-__all__ = ["closing_line", "interrupted"]
-
-_CODES: Final = frozenset({Exit.INTERRUPTED, Exit.TERMINATED})
+_CODES = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 
 
-def interrupted(photo: Photo, *, lasting: bool) -> str:
-    """Return what became of a photo that is not done.
+class Interruption:
+    """Whether this run was interrupted, and by what.
 
-    ``lasting`` says that the service outlives this run, as the engine inside it does not.
+    ``code`` is the exit code of a run that was, None before.
     """
-    if not photo.stage:
-        return "was not sent: the run was interrupted."
-    if not (lasting and photo.task_id):
-        return "was interrupted."
-    if photo.stage == "saving":
-        has_it = f"the service has it as task {photo.task_id}, for 24 hours"
-        return f"was interrupted while it was saved; {has_it}."
-    return f"was interrupted; the service goes on with task {photo.task_id}."
 
+    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
+        """``told`` is called at once when the first signal has come."""
+        self.code: Exit | None = None
+        self._told = told
 
-def closing_line(photos: Sequence[Photo], *, overwrite: bool, lasting: bool, orphaned: bool) -> str:
-    """Return how far the run came, and what running it again would do.
+    @contextlib.contextmanager
+    def by_signals(self) -> Iterator[None]:
+        """Cancel the current task at the first signal, and end the process at the second.
 
-    ``orphaned`` says that the service accepted a photo after the interruption.
-    """
-    good = sum(not photo.message for photo in photos)
-    text = f"Interrupted: {good} of {len(photos)} photos done"
-    left = [photo for photo in photos if photo.exit_code in _CODES]
-    if not left:
-        return f"{text}."
-    text += "; run the same command again"
-    if good:
-        # a photo whose results are there is left out
-        text += f"{', without --overwrite,' if overwrite else ''} to go on with the others."
-    else:
-        text += " to make them."
-    if orphaned or (lasting and any(photo.task_id for photo in left)):
-        text += " Photos whose tasks go on at the service would be sent a second time."
-    return text
+        The process may end at once at any time: results appear under their names whole or not at
+        all, and the journal is written for that.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+
+        def end(number: signal.Signals) -> None:
+            if self.code is not None:
+                write_line(sys.stderr, "Ended at once.")
+                os._exit(_CODES[number])
+            self.code = _CODES[number]
+            self._told()
+            task.cancel()
+
+        watched = []
+        try:
+            for number in _CODES:
+                # Windows, and other threads than the main one, have no such handlers; there
+                # asyncio.run cancels the task for Ctrl-C
+                with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                    loop.add_signal_handler(number, end, number)
+                    watched.append(number)
+            yield
+        finally:
+            for number in watched:
+                loop.remove_signal_handler(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -57,6 +58,7 @@ def serve(arguments: argparse.Namespace) -> int:
         where = f"{arguments.host} port {arguments.port}"
         text = f"cannot listen on {where}: {error.strerror or error}; {_advice(error)}."
         return _complain(text, Exit.UNREACHABLE)
+    _log(accesses=arguments.access_log)
     config = uvicorn.Config(
         engine.app,
         lifespan="on",
@@ -86,6 +88,18 @@ async def _serve(engine: LocalEngine, server: Any, listener: socket.socket, *, k
         _announce(host, port, keyed=keyed)
         await server.serve(sockets=[listener])
     return Exit.DONE
+
+
+def _log(*, accesses: bool) -> None:
+    """Write what goes wrong to standard error, and with ``accesses`` a line for each request."""
+    from ..events import logger  # noqa: PLC0415 - with the rest of this
+    from ..local.access import ACCESS_LOG  # noqa: PLC0415 - needs an extra
+
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(lines)
+    logger.setLevel(logging.WARNING)
+    ACCESS_LOG.setLevel(logging.INFO if accesses else logging.WARNING)
 
 
 def _listen(host: str, port: int) -> socket.socket:

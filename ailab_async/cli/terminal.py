@@ -1,11 +1,10 @@
-"""The progress display of ``ailab color``, made with rich."""
+"""The progress display of the commands for many pictures, made with rich."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .output import Photo, Plain
 from .streams import printable
@@ -13,15 +12,23 @@ from .streams import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Display
+    from rich.progress import TaskID
 
-__all__ = ["Terminal"]
+    from ..batch.outcomes import Progress
+
+__all__ = ["Terminal", "progress_text", "time_text"]
+
+_HOUR: Final = 3600
+_MINUTE: Final = 60
+_SLOW: Final = 1.0
+"""Pictures a second below which a rate is told by the minute."""
 
 
 class Terminal(Plain):
     """Plain lines above a line of progress that is drawn again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str) -> None:
         """Load rich. Raises `ImportError` where it is not installed."""
         from rich.console import Console  # noqa: PLC0415 - an extra
         from rich.progress import (  # noqa: PLC0415 - an extra
@@ -30,15 +37,14 @@ class Terminal(Plain):
             Progress,
             SpinnerColumn,
             TextColumn,
-            TimeElapsedColumn,
         )
 
+        super().__init__(command)
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-        self._progress: Progress = Progress(
+        self._display: Display = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
             console=self._console,
             transient=True,
@@ -46,56 +52,76 @@ class Terminal(Plain):
             redirect_stderr=False,
         )
         self._bar: TaskID | None = None
-        self._stages: dict[Photo, str] = {}
         self._shares_screen = sys.stdout.isatty()
 
     @contextlib.contextmanager
-    def at_work(self, total: int) -> Iterator[None]:
+    def at_work(self, pictures: int) -> Iterator[None]:
         """Draw the progress meanwhile."""
-        self._bar = self._progress.add_task("", total=total)
+        self._bar = self._display.add_task("", total=pictures)
         try:
-            with self._progress:
+            with self._display:
                 yield
         finally:
             self._bar = None
 
-    def stage(self, photo: Photo, stage: str) -> None:
-        """Show what is being done."""
-        self._stages[photo] = stage
-        self._show()
+    def progress(self, progress: Progress) -> None:
+        """Move it on."""
+        if self._bar is not None:
+            self._display.update(
+                self._bar,
+                completed=progress.ended,
+                description=progress_text(progress),
+            )
 
     def done(self, photo: Photo) -> None:
-        """Print above the progress, and move it on."""
-        self._stages.pop(photo, None)
-        for path in photo.files:
-            if self._shares_screen:
-                self._above(path)
-            else:
-                self._out(path)
+        """Print above the progress."""
+        if not photo.there:
+            for path in photo.files:
+                if self._shares_screen:
+                    self.note(path)
+                else:
+                    self._out(path)
         if photo.message:
-            self._above(photo.line)
-        if self._bar is not None:
-            self._progress.advance(self._bar)
-        self._show()
+            self.note(photo.line)
 
     def note(self, text: str) -> None:
-        """Print above the progress."""
-        self._above(text)
-
-    def interrupted(self, text: str) -> None:
-        """Print below everything."""
-        self._above(text)
-
-    def _show(self) -> None:
-        if self._bar is None:
-            return
-        text = ""
-        if self._stages:
-            photo, stage = next(iter(self._stages.items()))
-            more = f" and {len(self._stages) - 1} more" if len(self._stages) > 1 else ""
-            text = printable(f"{stage} {Path(photo.path).name}{more}")
-        self._progress.update(self._bar, description=text)
-
-    def _above(self, text: str) -> None:
+        """Print above the progress, or below everything once that is gone."""
         with contextlib.suppress(OSError):  # the terminal has gone
             self._console.print(printable(text), soft_wrap=True)
+
+
+def progress_text(progress: Progress) -> str:
+    """Return what stands beside the bar: rate, time left, what goes on, what went wrong."""
+    parts = []
+    if progress.rate > 0 and progress.ended > 1:
+        slow = progress.rate < _SLOW
+        parts.append(
+            f"{progress.rate * _MINUTE:.0f}/min"
+            if slow
+            else f"{progress.rate:.1f}/s".replace(".0/", "/")
+        )
+        if progress.time_left:
+            parts.append(f"{time_text(progress.time_left)} left")
+    parts += [
+        f"{count:,} {word}"
+        for count, word in (
+            (progress.uploading, "sending"),
+            (progress.open, "open"),
+            (progress.saving, "saving"),
+            (progress.failed, "failed"),
+            (progress.held, "held"),
+        )
+        if count
+    ]
+    return ", ".join(parts)
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration as people read it: ``45 s``, ``3:20``, ``2:05:00``."""
+    whole = max(1, round(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, _MINUTE)
+    if whole < _HOUR:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // _MINUTE}:{minutes % _MINUTE:02}:{rest:02}"

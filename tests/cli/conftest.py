@@ -86,12 +86,16 @@ def nothing_sent(monkeypatch):
         message = "a client was made"
         raise AssertionError(message)
 
-    monkeypatch.setattr("ailab_async.cli.color.AsyncClient", refuse)
+    for module in ("connection", "single"):
+        monkeypatch.setattr(f"ailab_async.cli.{module}.AsyncClient", refuse)
 
 
 @pytest.fixture
 def service():
-    """A server; ``service.answer`` takes (method, path) and returns (status, JSON) or None."""
+    """A server; ``service.answer`` takes (method, path) and returns (status, JSON) or None.
+
+    ``service.seen`` are method, path and headers of all requests, ``service.bodies`` the forms.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -103,7 +107,9 @@ def service():
             self.handle_any("POST")
 
         def handle_any(self, method):
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if method == "POST":
+                server.bodies.append(body)
             server.seen.append((method, self.path.partition("?")[0], dict(self.headers)))
             answer = server.answer(method, self.path)
             if answer is None:
@@ -122,6 +128,7 @@ def service():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.seen = []
+    server.bodies = []
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

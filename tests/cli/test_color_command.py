@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ailab_async.cli.exits import MEANINGS
+from ailab_async import errors
+from ailab_async.cli.exits import MEANINGS, exit_for_all, stops_everything
 
 from .conftest import make_picture, refusal
 
 pytestmark = pytest.mark.usefixtures("clean_place")
+
+
+COMMANDS = (
+    *("color", "erase", "motion", "cartoon", "serve", "call", "task", "credits", "catalogue"),
+    *("journal show", "journal retry", "journal export", "completion"),
+)
 
 
 def everything():
@@ -69,7 +76,7 @@ def test_several_photos_are_summed_up(ailab, photo):
     said = ailab("color", photo("a.jpg"), photo("b.jpg"), "--colors", "2")
     assert said.code == 0
     assert sorted(said.lines) == [f"out/{name}-{n}.jpg" for name in "ab" for n in (1, 2)]
-    assert said.err.splitlines()[-1] == "2 of 2 photos done, 4 files made."
+    assert said.err.splitlines()[-1] == "2 of 2 pictures done, 4 files made."
 
 
 def test_one_bad_photo_costs_the_others_nothing(ailab, photo):
@@ -153,7 +160,6 @@ def picture(*size, **options):
     return lambda: Path("photo.jpg").write_bytes(make_picture(*size, **options))
 
 
-@pytest.mark.usefixtures("nothing_sent")
 @pytest.mark.parametrize(
     ("prepare", "needle"),
     [
@@ -172,16 +178,18 @@ def picture(*size, **options):
     ids=["none", "folder", "empty", "text", "grey", "rgba", "small", "huge", "bytes", "bmp", "cut"],
 )
 @pytest.mark.parametrize("place", ["photo", "ref"])
-def test_an_unusable_photo_is_refused(ailab, photo, prepare, needle, place):
+def test_an_unusable_photo_is_refused(ailab, photo, service, prepare, needle, place):
     prepare()
     words = ["photo.jpg"] if place == "photo" else [photo("good.jpg"), "--ref", "photo.jpg"]
     before = everything()
-    said = ailab("color", *words)
+    said = ailab("color", *words, "--url", service.url)
     assert said.code == 2
     assert said.out == ""
-    line = one_line(said.err)
+    *others, line = said.err.splitlines()
+    assert others in ([], [f"Service: local ({service.url})"])
     assert "photo.jpg" in line
     assert needle in line
+    assert service.seen == []
     assert everything() == before
     assert not Path("out").exists()
 
@@ -278,27 +286,22 @@ def test_a_read_only_folder_ends_the_run(ailab, photo, monkeypatch):
     assert not Path("deep").exists()
 
 
-@pytest.mark.usefixtures("nothing_sent")
 @pytest.mark.parametrize("ending", ["jpg", "png", "JPEG", "webp"])
-@pytest.mark.parametrize("number", [1, 2])
-def test_existing_results_are_kept_before_anything_is_sent(ailab, photo, ending, number):
-    there = Path(f"out/harbour-{number}.{ending}")
+def test_existing_results_are_kept_and_new_ones_get_another_name(ailab, photo, ending):
+    there = Path(f"out/harbour-2.{ending}")
     there.parent.mkdir()
     there.write_text("mine")
     said = ailab("color", photo("harbour.jpg"), "--colors", "2")
-    assert said.code == 5
-    assert str(there) in one_line(said.err)
-    assert "--overwrite" in said.err
+    assert said.code == 0
+    assert said.lines == ["out/harbour_2-1.jpg", "out/harbour_2-2.jpg"]
     assert there.read_text() == "mine"
-    assert everything() == ["harbour.jpg", str(there)]
 
 
 def test_files_of_other_names_are_no_hindrance(ailab, photo):
     Path("out").mkdir()
-    for name in ("harbour-2.jpg", "harbour-1.txt", "harbour.jpg", "harbour-10.jpg"):
+    for name in ("harbour-a.jpg", "harbour.jpg", "old-harbour-1.jpg"):
         Path("out", name).write_text("mine")
-    assert ailab("color", photo("harbour.jpg")).code == 0
-    assert Path("out/harbour-2.jpg").read_text() == "mine"
+    assert ailab("color", photo("harbour.jpg")).lines == ["out/harbour-1.jpg"]
 
 
 def test_overwrite_replaces_existing_results(ailab, photo):
@@ -320,11 +323,13 @@ def test_a_photo_is_never_replaced_by_a_result(ailab, photo):
     assert Path(ref).read_bytes() == before
 
 
-def test_photos_of_one_name_do_not_replace_each_other(ailab, photo):
-    said = ailab("color", photo("a/X.jpg"), photo("b/x.png", file_format="PNG"), "--overwrite")
-    assert said.code == 1
-    assert said.lines == ["out/X-1.jpg"]
-    assert "b/x.png: its results would have the same names as those of a/X.jpg" in said.err
+@pytest.mark.parametrize("words", [[], ["--overwrite"]])
+def test_photos_of_one_name_do_not_replace_each_other(ailab, photo, words):
+    names = [photo("a/X.jpg"), photo("b/x.png", 90, file_format="PNG")]
+    said = ailab("color", *names, *words)
+    assert said.code == 0
+    made = {path.name.lower() for path in Path("out").iterdir()}
+    assert made in ({"x-1.jpg", "x_2-1.png"}, {"x_2-1.jpg", "x-1.png"})
 
 
 # --- the service says no, or nothing ------------------------------------------------------------
@@ -337,7 +342,7 @@ def test_photos_of_one_name_do_not_replace_each_other(ailab, photo):
         (429, "ERROR_NOT_ENOUGH_CREDITS", 3, "credits"),
         (404, "ERROR_AI_NOT_EXISTS", 1, "as it is"),
         (422, "ERROR_CONTENT_NON_COMPLIANCE", 1, "as it is"),
-        (200, "", 4, "answer"),
+        (200, "", 6, "answer"),
     ],
 )
 def test_a_refusal_has_an_exit_code(ailab, photo, service, status, code, exit_code, needle):
@@ -348,7 +353,6 @@ def test_a_refusal_has_an_exit_code(ailab, photo, service, status, code, exit_co
     assert said.out == ""
     lines = said.err.splitlines()
     assert lines[0] == f"Service: local ({service.url})"
-    assert len(lines) == 2
     assert lines[1].startswith("a.jpg: ")
     assert code in lines[1]
     assert needle in lines[1]
@@ -358,19 +362,38 @@ def test_a_refusal_has_an_exit_code(ailab, photo, service, status, code, exit_co
 
 def test_after_a_refusal_nothing_more_is_sent(ailab, photo, service):
     service.answer = lambda *_: refusal(401, "ERROR_USER_NOT_EXISTS")
-    names = [photo(f"{number}.jpg") for number in range(40)]
+    names = [photo(f"{number}.jpg", 90 + number) for number in range(40)]
     said = ailab("color", *names, "--url", service.url)
     assert said.code == 3
     assert len(service.seen) <= 16
-    assert said.err.count("was not sent") >= 24
-    assert len(said.err.splitlines()) == 42
+    *_, last = said.err.splitlines()
+    assert last == (
+        "Stopped, as the others would meet the same: 0 of 40 pictures done. "
+        "Run the same command again to go on."
+    )
 
 
-def test_a_service_that_breaks_off_leaves_the_outcome_unknown(ailab, photo, service):
+def test_a_retired_endpoint_stops_a_run():
+    assert stops_everything(errors.EndpointRetired("gone", code="ERROR_AI_NOT_EXISTS"))
+    assert not stops_everything(errors.InputRejected("no face"))
+    assert exit_for_all([0, 0, 3, 6]) == 3
+    assert exit_for_all([0, 6, 1]) == 6
+    assert exit_for_all([5, 5]) == 5
+    assert exit_for_all([5, 0]) == 1
+    assert exit_for_all([]) == 0
+
+
+def test_a_service_that_breaks_off_leaves_the_picture_held(ailab, photo, service):
     service.answer = lambda *_: None
     said = ailab("color", photo("a.jpg"), "--url", service.url)
-    assert said.code == 4
-    assert len(said.err.splitlines()) == 2
+    assert said.code == 6
+    _, line, advice = said.err.splitlines()
+    assert line.startswith("a.jpg: ")
+    assert advice.startswith("1 picture is held: it may have been paid for")
+    again = ailab("color", "a.jpg", "--url", service.url)
+    assert again.code == 6
+    assert "--resubmit-unknown" in again.err
+    assert "on_unknown" not in again.err
     assert len(service.seen) == 1
 
 
@@ -383,7 +406,9 @@ def test_a_failed_task_names_the_code(ailab, photo, service):
     service.answer = answer
     said = ailab("color", photo("a.jpg"), "--url", service.url)
     assert said.code == 1
-    assert said.err.splitlines()[-1].startswith("a.jpg: failed FILE_DECODING_FAILURE")
+    _, line, advice = said.err.splitlines()
+    assert line.startswith("a.jpg: failed FILE_DECODING_FAILURE")
+    assert "--retry-failed" in advice
 
 
 def test_the_key_for_an_engine_elsewhere_is_its_own(ailab, photo, service, monkeypatch):
@@ -414,7 +439,7 @@ def test_a_missing_package_is_named_with_its_extra(ailab, photo, monkeypatch):
 def test_help_explains_the_exit_codes(ailab):
     said = ailab("color", "--help")
     assert said.code == 0
-    for code in ("0", "1", "2", "3", "4", "5", "130"):
+    for code in ("0", "1", "2", "3", "4", "5", "6", "130"):
         assert f"\n{code:>5}  " in said.out
     assert max(map(len, said.out.splitlines())) <= 100
 
@@ -429,14 +454,16 @@ def test_the_page_tells_the_same_exit_codes_as_the_help():
 def test_the_page_and_the_help_know_the_same_options(ailab):
     page = Path(__file__).parents[2] / "docs" / "command-line.md"
     text = page.read_text(encoding="utf-8")
-    helped = {*re.findall(r"--[a-z]+", ailab("color", "--help").out)}
-    helped |= {*re.findall(r"--[a-z]+", ailab("serve", "--help").out)}
-    assert helped - {"--help"} == {*re.findall(r"--[a-z]+", text)}
+    option = r"--[a-z]+(?:-[a-z]+)*"
+    helped = set()
+    for command in COMMANDS:
+        helped |= {*re.findall(option, ailab(*command.split(), "--help").out)}
+    assert helped - {"--help"} == {*re.findall(option, text)} - {"--version"}
 
 
 def test_help_and_version_of_the_whole(ailab):
     said = ailab("--help")
     assert said.code == 0
-    assert "color" in said.out
-    assert "serve" in said.out
+    for command in COMMANDS:
+        assert f"    {command.split()[0]}" in said.out
     assert ailab("--version").out.startswith("ailab ")

@@ -36,10 +36,11 @@ def unusable(request):
     return request.param
 
 
-def test_what_fit_would_help_is_refused_with_that_advice(ailab, unusable, nothing_sent):
-    said = ailab("color", unusable)
+def test_what_fit_would_help_is_refused_with_that_advice(ailab, unusable, service):
+    said = ailab("color", unusable, "--url", service.url)
     assert said.code == 2
-    assert said.err.startswith(f"{unusable}: must be ")
+    assert service.seen == []
+    assert said.err.splitlines()[1].startswith(f"{unusable}: must be ")
     assert said.err.endswith(" --fit makes it acceptable.\n")
     assert "fit=True" not in said.err
 
@@ -61,7 +62,7 @@ def test_fit_makes_it_acceptable_and_says_how_in_one_note(ailab, unusable):
 
 def test_fit_goes_for_the_reference_and_tells_it_once(ailab, photo):
     ref = photo("ref.png", mode="L", file_format="PNG")
-    said = ailab("color", photo("a.jpg"), "--ref", ref)
+    said = ailab("color", photo("a.jpg", 90), "--ref", ref)
     assert said.code == 2
     assert said.err.startswith("ailab color: --ref ref.png: must be RGB")
     assert said.err.endswith(" --fit makes it acceptable.\n")
@@ -86,8 +87,7 @@ def test_json_holds_the_changes(ailab, photo):
     assert found["changes"][0] == "converted from L to RGB"
 
 
-@pytest.mark.usefixtures("nothing_sent")
-def test_fit_is_no_advice_where_it_cannot_help(ailab, photo):
+def test_fit_is_no_advice_where_it_cannot_help(ailab, photo, service):
     Path("text.jpg").write_text("hello")
     Path("cut.jpg").write_bytes(make_picture()[:300])
     Path("phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
@@ -95,6 +95,20 @@ def test_fit_is_no_advice_where_it_cannot_help(ailab, photo):
     Image.new("RGB", (20000, 60)).save(stretched, "PNG")
     Path("long.png").write_bytes(stretched.getvalue())
     for words in (["text.jpg"], ["cut.jpg"], ["phone.heic"], ["long.png", "--fit"]):
-        said = ailab("color", *words)
+        said = ailab("color", *words, "--url", service.url)
         assert said.code == 2
+        assert service.seen == []
         assert "--fit" not in said.err
+
+
+def test_each_picture_is_told_its_own_changes(ailab, photo):
+    photo("photos/grey.png", mode="L", file_format="PNG")
+    photo("photos/good.jpg", 90)
+    photo("photos/clear.png", mode="RGBA", file_format="PNG")
+    said = ailab("color", "photos", "--fit", "--json")
+    changes = {one["photo"]: one["changes"] for one in said.objects}
+    assert changes["photos/good.jpg"] == []
+    assert changes["photos/grey.png"][0] == "converted from L to RGB"
+    assert (
+        "transparen" in changes["photos/clear.png"][0] or "RGBA" in changes["photos/clear.png"][0]
+    )

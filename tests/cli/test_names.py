@@ -30,7 +30,7 @@ def test_a_photo_that_is_named_twice_is_done_once(ailab, photo):
 def test_json_has_one_object_for_a_photo_that_is_named_twice(ailab, photo):
     photo("a.jpg")
     for words in ([], ["--quiet"]):
-        said = ailab("color", "a.jpg", "./a.jpg", "--json", "--overwrite", *words)
+        said = ailab("color", "a.jpg", "./a.jpg", "--json", *words)
         assert said.code == 0
         assert [one["photo"] for one in said.objects] == ["a.jpg"]
         assert ("same file" in said.err) is not bool(words)
@@ -81,13 +81,18 @@ def test_names_that_cannot_be_are_called_what_they_are(ailab, photo, words, code
 
 
 @pytest.mark.usefixtures("nothing_sent")
-@pytest.mark.parametrize("words", [[], ["--overwrite"]])
-def test_a_folder_with_a_results_name_is_found_before_anything_is_sent(ailab, photo, words):
+def test_a_folder_that_would_be_overwritten_is_found_before_anything_is_sent(ailab, photo):
     Path("out/a-2.jpg").mkdir(parents=True)
-    said = ailab("color", photo("a.jpg"), "--colors", "2", *words)
+    said = ailab("color", photo("a.jpg"), "--colors", "2", "--overwrite")
     assert said.code == 5
     assert f"out{os.sep}a-2.jpg is a folder" in said.err
     assert "--overwrite" not in said.err
+
+
+def test_results_make_way_for_a_folder_of_their_name(ailab, photo):
+    Path("out/a-2.jpg").mkdir(parents=True)
+    said = ailab("color", photo("a.jpg"), "--colors", "2")
+    assert said.lines == ["out/a_2-1.jpg", "out/a_2-2.jpg"]
 
 
 def test_serve_gives_the_advice_that_helps():
