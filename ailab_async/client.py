@@ -250,10 +250,11 @@ class AsyncClient:
             hint = f"This client talks to the {here} service."
             raise InvalidOperation("record", "of this client's service", record.service, hint=hint)
         own = None if poll is None else poll.suited_to(self.service.name)
-        known = session.known(record, operation, own)
+        kind = operation or kind_of(record.operation)
+        said = operation is not None or record.operation
+        known = session.known(record, kind if said else None, own)
         if known is not None:
             return known
-        kind = operation or kind_of(record.operation)
         near = record.operation or (None if kind is Endpoint else kind.name)
         asked = session.address(
             near, task_id=record.id, job_id=record.request_id, job_type=kind.job_type or ""

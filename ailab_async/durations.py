@@ -39,6 +39,12 @@ _STEP: Final = 0.012
 _WIDTHS: Final = (0, 2, 5, 10, 25, 60)
 """Cells to either side over which is smoothed, twice."""
 
+_FIRST_WIDTH: Final = 2
+"""Number of the width that is tried first."""
+
+_MOST_CELLS: Final = 400
+"""Where a grid would have more, neighbours are put together."""
+
 _REMEMBERED: Final = 400
 """Tasks that are remembered; the weight of each fades at the same pace."""
 
@@ -108,6 +114,7 @@ class Durations:
         self._early: deque[bool] = deque(maxlen=_EARLY_ENDS[1])
         self._late: deque[bool] = deque(maxlen=_LATE_ENDS[1])
         self._turn = 0
+        self._stride = 1
         self._forget_curves()
 
     @property
@@ -135,30 +142,42 @@ class Durations:
             self._forget()
 
     def estimate(self) -> Estimate:
-        """Return the distribution by all that was noted. At least one task must have ended."""
-        cells = max(last for _, last, _ in self._ends) + int(_BEYOND / _STEP)
-        alive = list(accumulate(self._alive))[:cells]
+        """Return the distribution by all that was noted. At least one task must have ended.
+
+        The work is bounded: on the event loop nobody waits long for it.
+        """
+        reach = max(last for _, last, _ in self._ends) + int(_BEYOND / _STEP)
+        stride = 1 + reach // _MOST_CELLS
+        cells = -(-reach // stride)
+        alive = list(accumulate(self._alive))[: cells * stride : stride]
         alive = [at / self._weight for at in alive] + [0.0] * (cells - len(alive))
-        ends = [(first, last, weight / self._weight) for first, last, weight in self._ends]
+        ends = [
+            (first // stride, max(first // stride + 1, -(-last // stride)), weight / self._weight)
+            for first, last, weight in self._ends
+        ]
+        if stride != self._stride:
+            self._stride = stride
+            self._forget_curves()
         # the width that does best and one other, in turn: the rest are nearly as good as new
         self._turn = (self._turn + 1) % len(_WIDTHS)
-        for number, width in enumerate(_WIDTHS):
+        for number in {self._turn, self._best}:
             hazards = self._hazards[number]
-            if hazards and number not in {self._turn, self._best}:
-                continue
             rounds = _MORE_ROUNDS if hazards else _FIRST_ROUNDS
-            hazards = (hazards + [_STEP * 2] * (cells - len(hazards)))[:cells]
+            hazards = (hazards + [_STEP * stride * 2] * (cells - len(hazards)))[:cells]
             for _ in range(rounds):
-                hazards = _improved(hazards, alive, ends, width)
+                hazards = _improved(hazards, alive, ends, _WIDTHS[number] // stride, stride)
             self._hazards[number] = hazards
             self._below[number] = _shares(hazards)
-        return Estimate([_edge(cell) for cell in range(cells + 1)], self._mixture(cells + 1))
+        return Estimate(
+            [_edge(cell * stride) for cell in range(cells + 1)], self._mixture(cells + 1)
+        )
 
     # --- judging ---------------------------------------------------------------------------------
 
     @property
     def _best(self) -> int:
-        return max(range(len(_WIDTHS)), key=self._scores.__getitem__)
+        known = [number for number, below in enumerate(self._below) if below]
+        return max(known, key=self._scores.__getitem__, default=_FIRST_WIDTH)
 
     @property
     def _surprised(self) -> bool:
@@ -172,8 +191,8 @@ class Durations:
         for number, below in enumerate(self._below):
             if not below:
                 continue
-            under = below[min(first, len(below) - 1)]
-            share = below[min(last, len(below) - 1)] - under
+            under = below[min(first // self._stride, len(below) - 1)]
+            share = below[min(-(-last // self._stride), len(below) - 1)] - under
             self._scores[number] *= _FADING
             self._scores[number] += math.log(max(share, _LEAST))
             if number == best:
@@ -183,11 +202,14 @@ class Durations:
                 self._late.append(under > 1.0 - _RARE)
 
     def _mixture(self, length: int) -> list[float]:
-        top = max(self._scores)
-        weights = [math.exp((score - top) / _TEMPERATURE) for score in self._scores]
+        known = [
+            (score, below) for score, below in zip(self._scores, self._below, strict=True) if below
+        ]
+        top = max(score for score, _ in known)
+        weights = [math.exp((score - top) / _TEMPERATURE) for score, _ in known]
         total = sum(weights)
         mixed = [0.0] * length
-        for weight, below in zip(weights, self._below, strict=True):
+        for weight, (_, below) in zip(weights, known, strict=True):
             share = weight / total
             padded = [*below[:length], *[below[-1]] * (length - len(below))]
             mixed = [sum_ + share * value for sum_, value in zip(mixed, padded, strict=True)]
@@ -246,6 +268,7 @@ def _improved(
     alive: Sequence[float],
     ends: Sequence[tuple[int, int, float]],
     width: int,
+    stride: int,
 ) -> list[float]:
     """Return better hazards: the ends that are expected in each cell, by those who reached it."""
     below = _shares(hazards)
@@ -264,7 +287,7 @@ def _improved(
         expected_ends.append((1.0 - under) * hazard * per_share)
         exposed.append(seen + to_end - under * per_share)
     return [
-        min(_CERTAIN, (end + _PRIOR * _STEP) / (max(those, 0.0) + _PRIOR))
+        min(_CERTAIN, (end + _PRIOR * _STEP * stride) / (max(those, 0.0) + _PRIOR))
         for end, those in zip(_smooth(expected_ends, width), _smooth(exposed, width), strict=True)
     ]
 

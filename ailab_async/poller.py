@@ -60,6 +60,9 @@ __all__ = ["Poller", "Watch", "failure_read", "failure_said", "not_found"]
 _SOON: Final = 0.0005
 """Seconds within which a look counts as due: finer than the timers of an event loop are."""
 
+_MOST_STALE: Final = 64
+"""Settled watches leave the heap when they are more than these, and more than the open ones."""
+
 _HOPELESS: Final = (AuthenticationError, CreditsExhausted, QuotaExceeded, EndpointRetired)
 """Refusals of a look that asking again will not change; they say nothing about the task."""
 
@@ -94,6 +97,7 @@ class Watch(Generic[AskedT]):
     number: int = 0
     looks: int = 0
     seen_open: float = 0.0
+    heard_at: float = float("-inf")
     troubles: int = 0
     troubled_at: float | None = None
     doubts: int = 0
@@ -122,8 +126,9 @@ class Poller(Generic[AskedT]):
         self._heap: list[tuple[float, int, Watch[AskedT]]] = []
         self._order = itertools.count()
         self._open: dict[Watch[AskedT], None] = {}
-        self._by_id: dict[str, Watch[AskedT]] = {}
+        self._by_id: dict[str, list[Watch[AskedT]]] = {}
         self._looking: set[asyncio.Task[None]] = set()
+        self._asked_for: set[str] = set()
         self._wake = asyncio.Event()
         self._not_before = 0.0
         self._runner: asyncio.Task[None] | None = None
@@ -136,7 +141,8 @@ class Poller(Generic[AskedT]):
 
     def find(self, task_id: str) -> Watch[AskedT] | None:
         """Return the open watch of a task, where there is one: the latest of several."""
-        return self._by_id.get(task_id)
+        watches = self._by_id.get(task_id)
+        return watches[-1] if watches else None
 
     def watch(self, watch: Watch[AskedT]) -> None:
         """Begin to look after a task. On a closed poller the watch is settled at once."""
@@ -144,11 +150,11 @@ class Poller(Generic[AskedT]):
             self._settle(watch, ClientClosed(task_ids=(watch.task_id,)))
             return
         loop = asyncio.get_running_loop()
-        watch.number = next(self._order)
+        watch.number = watch.rhythm.join()
         self._open[watch] = None
-        self._by_id[watch.task_id] = watch
-        self._put(watch, loop.time() if self._is_due(watch) else self._next_look(watch))
+        self._by_id.setdefault(watch.task_id, []).append(watch)
         watch.timer = loop.call_later(watch.deadline, self._expired, watch)
+        self._put(watch, loop.time() if self._is_due(watch) else self._next_look(watch))
         if self._runner is None or self._runner.done():
             # an empty context: the poller must not carry the request id of whoever came first
             self._runner = asyncio.create_task(self._run(), context=contextvars.Context())
@@ -186,6 +192,11 @@ class Poller(Generic[AskedT]):
                 if max(due, self._not_before) > clock() + _SOON:
                     break
                 heapq.heappop(self._heap)
+                later = self._for_its_twin(watch, clock())
+                if later is not None:
+                    self._put(watch, later)
+                    continue
+                self._asked_for.add(watch.task_id)
                 self._not_before = max(self._not_before, clock()) + self._gap
                 looking = asyncio.create_task(self._look(watch))
                 self._looking.add(looking)
@@ -211,10 +222,12 @@ class Poller(Generic[AskedT]):
 
     def _looked(self, watch: Watch[AskedT], looking: asyncio.Task[None]) -> None:
         self._looking.discard(looking)
+        self._asked_for.discard(watch.task_id)
         self._wake.set()
         if looking.cancelled():
             if watch.open and not self._closed:  # somebody else's doing: the task is still ours
-                self._put(watch, asyncio.get_running_loop().time() + LEAST_PAUSE)
+                soon = asyncio.get_running_loop().time() + LEAST_PAUSE
+                self._put(watch, max(soon, self._next_look(watch)))
         elif (crash := looking.exception()) is not None:
             self._crashed(crash)
 
@@ -232,6 +245,14 @@ class Poller(Generic[AskedT]):
 
     # --- one look --------------------------------------------------------------------------------
 
+    def _for_its_twin(self, watch: Watch[AskedT], now: float) -> float | None:
+        """Return when a second handle of a task may look, whose first does so or just has."""
+        if watch.task_id in self._asked_for:
+            return now + LEAST_PAUSE / 10
+        interval = watch.rhythm.policy.interval or 0.0
+        heard = watch.heard_at + interval
+        return heard if len(self._by_id[watch.task_id]) > 1 and now < heard - _SOON else None
+
     def _is_due(self, watch: Watch[AskedT]) -> bool:
         """Whether a task that was submitted elsewhere may be looked at right away."""
         if not watch.attached:
@@ -241,8 +262,13 @@ class Poller(Generic[AskedT]):
 
     def _next_look(self, watch: Watch[AskedT]) -> float:
         """Return when a task is to be looked at next, on the loop's clock."""
+        assert watch.timer is not None  # noqa: S101  set when the watch began
         age = watch.rhythm.next_look(
-            age=_age(watch), looks=watch.looks, number=watch.number, age_known=watch.age_known
+            age=_age(watch),
+            looks=watch.looks,
+            number=watch.number,
+            ours=not watch.attached,
+            latest=watch.timer.when() - watch.began,
         )
         return watch.began + age
 
@@ -264,7 +290,10 @@ class Poller(Generic[AskedT]):
         except DeliveryError as error:
             self._trouble(watch, error)
         else:
-            self._answered(watch, reply, age)
+            # what one handle of a task hears, the others hear too, and need not ask for
+            for twin in tuple(self._by_id.get(watch.task_id, ())):
+                twin.heard_at = asyncio.get_running_loop().time()
+                self._answered(twin, reply, age if twin is watch else _age(twin))
         if watch.open:
             due = self._next_look(watch)
             if watch.troubles:
@@ -274,9 +303,14 @@ class Poller(Generic[AskedT]):
 
     def _learn(self, watch: Watch[AskedT], age: float, *, ended: bool) -> None:
         """Let the rhythm know what a look at ``age`` has shown."""
-        if not watch.attached:  # of others it is not known when they were last open
-            watch.rhythm.looked(since=watch.seen_open, age=age, ended=ended)
-        watch.seen_open = age
+        since, watch.seen_open = watch.seen_open, age
+        if watch.attached:
+            return  # of others it is not known when they were last open
+        try:
+            watch.rhythm.looked(since=since, age=age, ended=ended)
+        except Exception:  # noqa: BLE001  what is learnt may be lost, the tasks must not be
+            logger.exception("learning from a look broke off; the documented rhythm is kept to")
+            watch.rhythm.forget()
 
     def _expired(self, watch: Watch[AskedT]) -> None:
         """End the waiting for a task at its deadline, whatever a look is doing just then."""
@@ -296,7 +330,6 @@ class Poller(Generic[AskedT]):
         watch.troubles = watch.doubts = 0
         watch.troubled_at = None
         watch.state = str(reading.state) if reading.known else reading.word
-        self._learn(watch, age, ended=reading.state.final)
         watch.changed(reading)
         if reading.state is TaskState.SUCCEEDED:
             self._settle(watch, reply)
@@ -311,6 +344,7 @@ class Poller(Generic[AskedT]):
             )
             if listening(self._on_event):
                 emit(self._on_event, StateUnknown(task_id=watch.task_id, state=watch.state))
+        self._learn(watch, age, ended=reading.state.final)
 
     def _refused(self, watch: Watch[AskedT], error: ServiceError, age: float) -> None:
         if isinstance(error, _HOPELESS):
@@ -329,9 +363,9 @@ class Poller(Generic[AskedT]):
         if verdict is LookVerdict.DOUBTFUL:
             watch.doubts += 1
         if verdict is LookVerdict.FINAL_FAILURE or watch.doubts >= DOUBTS_BEFORE_FAILURE:
-            self._learn(watch, age, ended=True)
             failure = failure_said(error, watch.task_id, state=watch.state, age=_age(watch))
             self._settle(watch, failure, error)
+            self._learn(watch, age, ended=True)
             return
         self._trouble(watch, error)
 
@@ -392,12 +426,19 @@ class Poller(Generic[AskedT]):
             return
         watch.open = False
         self._open.pop(watch, None)
-        if self._by_id.get(watch.task_id) is watch:
-            del self._by_id[watch.task_id]
+        twins = self._by_id.get(watch.task_id, [])
+        if watch in twins:
+            twins.remove(watch)
+        if not twins:
+            self._by_id.pop(watch.task_id, None)
         if watch.timer is not None:
             watch.timer.cancel()
         if isinstance(outcome, AILabError) and cause is not None:
             outcome.__cause__ = cause
+            _forget_frames(cause)
+        if len(self._heap) > _MOST_STALE and len(self._heap) > 2 * len(self._open):
+            self._heap = [entry for entry in self._heap if entry[2].open]
+            heapq.heapify(self._heap)
         self._wake.set()
         watch.settled(outcome)
         if listening(self._on_event):
@@ -409,6 +450,13 @@ class Poller(Generic[AskedT]):
                 error=type(outcome).__name__ if isinstance(outcome, AILabError) else "",
             )
             emit(self._on_event, event)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that is kept: their frames hold whole answers."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _age(watch: Watch[Any]) -> float:

@@ -10,6 +10,7 @@ Nothing here has a clock.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -44,6 +45,8 @@ LONGEST_PAUSE: Final = 60.0
 _LEARNT: Final = 8
 """Tasks that must have ended before anything is made of them."""
 
+_WARM_UP: Final = range(2, _LEARNT)
+
 _MOST_BETWEEN: Final = 32
 _LEAST_BETWEEN: Final = 4
 """Tasks after which the timetables are made anew: an eighth of those seen, within these."""
@@ -52,13 +55,20 @@ _WORTH_IT: Final = 0.04
 """By what share a timetable must be better than the documented rhythm, since it is judged by the
 very estimate that it was made from; a little more while few tasks have ended."""
 
-_SCOUTS: Final = {False: 48, True: 4}
-"""One task in so many gets a look more, before the first of its timetable; more of them do once one
-was found done that early. It would not be noticed otherwise that tasks have become faster: all of
-them would be done at the first look, as ever."""
+_SCOUTS: Final = 1 / 40
+_MOST_SCOUTS: Final = 1 / 8
+_SUSPICIOUS: Final = 1 / 4
+"""Some tasks get a look more, before the first of their timetable. It would not be noticed
+otherwise that tasks have become faster: all would be done at the first look, as ever. What that
+could cost grows with the age at the first look: so does the share of scouts, by this much for each
+interval. One in four scouts once a task was found done that early."""
 
 _PAST_THE_END: Final = 0.1
-"""Beyond the timetable: looks are at least this share of the age apart."""
+_FARTHEST: Final = 12.0
+"""Beyond the timetable: looks are this share of the age apart, and at most so many intervals."""
+
+_LAST_LOOK: Final = 0.05
+"""How long before the end of waiting the last look is: a share of the interval, or of the time."""
 
 
 def _number(
@@ -126,7 +136,7 @@ class PollPolicy:
     look_price: float | None = field(default=None, validator=_number(0, optional=True))
     learn: bool | None = field(default=None, validator=_maybe)
     deadline: float | None = field(default=None, validator=_number(0, optional=True))
-    tolerance: int = field(default=5, validator=_number(0, whole=True))
+    tolerance: int = field(default=5, validator=_number(0, 1000, whole=True))
     max_looks_per_second: float = field(default=100.0, validator=_number(0))
 
     @classmethod
@@ -179,23 +189,35 @@ class Rhythm:
         self._durations = Durations(dice=self._dice.random) if policy.learn else None
         self._timetables: Timetables | None = None
         self._learn_at = _LEARNT
+        self._numbers = itertools.count()
 
     @property
     def learnt(self) -> bool:
         """Whether the looks follow what was learnt, at present."""
         return self._timetables is not None
 
+    def join(self) -> int:
+        """Return the number of one more task: its place among those of this rhythm."""
+        return next(self._numbers)
+
     def next_look(
-        self, *, age: float, looks: int, number: int = 0, age_known: bool = True
+        self,
+        *,
+        age: float,
+        looks: int,
+        number: int = 0,
+        ours: bool = True,
+        latest: float = math.inf,
     ) -> float:
         """Return the age in seconds at which a task is to be looked at next.
 
         ``age`` is its age at the last look, or now where there was none; ``looks`` how many were
-        made; tasks with another ``number`` may be looked at at slightly other ages. Without
-        ``age_known`` the age is that of the handle, and nothing learnt applies.
+        made; tasks with another ``number`` may be looked at at slightly other ages. For a task that
+        is not ``ours`` nothing learnt applies: it may be far older than any that was seen. Before
+        ``latest``, the age at which waiting for it ends, there is a last look.
         """
         policy, unit = self.policy, self._unit
-        if not (policy.learn and age_known):
+        if not (policy.learn and ours):
             pause = unit * policy.growth ** min(max(looks - 1, 0), 64)
             due = _known(policy.first) if looks == 0 else age + pause
         elif self._timetables is None:
@@ -203,10 +225,13 @@ class Rhythm:
         else:
             planned = self._timetables.after(age / unit, number=number)
             if planned is None:
-                planned = age / unit + max(1.0, age / unit * _PAST_THE_END)
-            elif looks == 0 and self._is_scout(number):
+                planned = age / unit + max(1.0, min(age / unit * _PAST_THE_END, _FARTHEST))
+            elif looks == 0 and self._is_scout(planned):
                 planned = self._dice.uniform(1.0, planned)
             due = unit * max(planned, looks + 1)
+            last = latest - min(_LAST_LOOK * unit, _LAST_LOOK * latest)
+            if due > last >= max(unit * (looks + 1), age + unit):
+                due = last
         due += policy.jitter * self._dice.random() * (due - age)
         return max(due, age + _known(policy.floor)) if looks else due
 
@@ -223,13 +248,23 @@ class Rhythm:
             self._timetables = None
             self._learn_at = _LEARNT
         seen = self._durations.ended_tasks
+        if seen in _WARM_UP:
+            self._durations.estimate()  # a part of the work each time, and not all of it at once
         if seen >= self._learn_at:
             self._learn_at = seen + min(max(seen // 8, _LEAST_BETWEEN), _MOST_BETWEEN)
             self._learn(self._durations)
 
-    def _is_scout(self, number: int) -> bool:
+    def forget(self) -> None:
+        """Forget all that was learnt."""
+        self._timetables = None
+        self._learn_at = _LEARNT
+        if self._durations is not None:
+            self._durations = Durations(dice=self._dice.random)
+
+    def _is_scout(self, planned: float) -> bool:
         suspicious = self._durations is not None and self._durations.suspicious
-        return number % _SCOUTS[suspicious] == 0
+        share = _SUSPICIOUS if suspicious else min((planned - 1.0) * _SCOUTS, _MOST_SCOUTS)
+        return self._dice.random() < share
 
     def _learn(self, durations: Durations) -> None:
         price = _known(self.policy.look_price) / self._unit

@@ -59,6 +59,12 @@ THREADS: Final = 4
 """Worker threads for pictures and files: a limit of our own, because anyio's is shared with
 everybody else in the process."""
 
+FIRST_YEAR: Final = 2000
+"""No task is older; what a record says may come from anywhere."""
+
+LEAST_WAIT: Final = 60.0
+"""Seconds that a task is waited for which the service may have forgotten already."""
+
 MOST_RHYTHMS: Final = 256
 """More operations and policies than anyone uses: rhythms used least lately are forgotten."""
 
@@ -359,6 +365,10 @@ class Session:
     ) -> Task[Any]:
         """Make a handle and have the poller look after it; ``attached``: submitted elsewhere."""
         task = self._task(record, kind)
+        deadline = policy.deadline_for(by_job=not asked.task_id)
+        if not asked.task_id:  # the service forgets it, whenever we began to wait
+            left = (task.expires_at - datetime.now(UTC)).total_seconds()
+            deadline = max(min(deadline, left), LEAST_WAIT)
         watch = Watch(
             task_id=record.id or record.request_id,
             operation=record.operation,
@@ -368,7 +378,7 @@ class Session:
             settled=task._settle,  # noqa: SLF001  the handle is ours
             rhythm=self._rhythm(record.operation, policy),
             began=task._began,  # noqa: SLF001  the handle is ours
-            deadline=policy.deadline_for(by_job=not asked.task_id),
+            deadline=deadline,
             attached=attached,
             age_known=_time_of(record) is not None,
         )
@@ -441,12 +451,13 @@ class Session:
 
 
 def _time_of(record: TaskRecord) -> datetime | None:
-    """Return when a task was submitted; None where its record does not say."""
+    """Return when a task was submitted; None where its record does not say, or cannot be right."""
     try:
         moment = datetime.fromisoformat(record.submitted_at)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment if FIRST_YEAR <= moment.year <= datetime.now(UTC).year + 1 else None
 
 
 def _engine_kind() -> type[Engine]:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from attrs import asdict, field, frozen, validators
 
-from .errors import AILabError, InvalidOperation, MalformedReply, TaskFailed, TaskTimeout
+from .errors import (
+    AILabError,
+    ClientMisused,
+    InvalidOperation,
+    MalformedReply,
+    TaskFailed,
+    TaskTimeout,
+)
 from .operations import Operation, Result
 from .protocol.envelope import Reply
 from .protocol.states import StateReading, TaskState
@@ -107,6 +114,7 @@ class Task(Generic[ResultT]):
         "__weakref__",
         "_began",
         "_kind",
+        "_loop",
         "_outcome",
         "_read",
         "_record",
@@ -132,6 +140,7 @@ class Task(Generic[ResultT]):
         ``began`` is on the loop's clock.
         """
         self._kind = kind
+        self._loop = asyncio.get_running_loop()
         self._record = record
         self._submitted_at = submitted_at
         self._began = began
@@ -217,22 +226,14 @@ class Task(Generic[ResultT]):
             raise outcome.fresh()
         return outcome
 
-    async def __aiter__(self) -> AsyncIterator[TaskUpdate]:
-        """Yield each change of state once, from the first; ends when the task has ended.
+    def __aiter__(self) -> AsyncIterator[TaskUpdate]:
+        """Iterate over the changes of state, each once, from the first; ends when the task has.
 
         A failed task ends the iteration with its last state; awaiting the task raises. Where
-        waiting broke off (closed client, deadline) that error is raised here too.
+        waiting broke off (closed client, deadline) that error is raised here too. A cancelled step
+        loses nothing: the next one goes on from there.
         """
-        seen = 0
-        while True:
-            while seen < len(self._updates):
-                seen += 1
-                yield self._updates[seen - 1]
-            if self._outcome is not None:
-                break
-            await self._next_change()
-        if isinstance(self._outcome, AILabError) and not self._state.final:
-            raise self._outcome.fresh()
+        return _Updates(self)
 
     # --- told by the poller ----------------------------------------------------------------------
 
@@ -253,7 +254,8 @@ class Task(Generic[ResultT]):
                 self._outcome = self._read(self._kind, self._record, outcome)
             except Exception as error:  # noqa: BLE001  whatever it is, the waiters must hear of it
                 unread = MalformedReply(
-                    f"task {self.id} succeeded, but its result cannot be read ({error})",
+                    f"task {self.id or self.request_id} succeeded, but its result cannot be read "
+                    f"({error})",
                     http_status=outcome.http_status,
                     request_id=outcome.request_id,
                 )
@@ -276,7 +278,11 @@ class Task(Generic[ResultT]):
 
     async def _next_change(self) -> None:
         """Wait for the next change of state, or the end."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            text = "This task belongs to another event loop: await it where its client is used."
+            raise ClientMisused(text)
+        waiter: asyncio.Future[None] = loop.create_future()
         if self._waiters is None:
             self._waiters = set()
         self._waiters.add(waiter)
@@ -292,3 +298,26 @@ class Task(Generic[ResultT]):
 
     def _age(self) -> float:
         return asyncio.get_running_loop().time() - self._began
+
+
+class _Updates:
+    """The changes of one task, from the first."""
+
+    def __init__(self, task: Task[Any]) -> None:
+        self._task = task
+        self._seen = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TaskUpdate:
+        task = self._task
+        while self._seen == len(task._updates):  # noqa: SLF001  the two are one
+            outcome = task._outcome  # noqa: SLF001  the two are one
+            if outcome is not None:
+                if isinstance(outcome, AILabError) and not task.state.final:
+                    raise outcome.fresh()
+                raise StopAsyncIteration
+            await task._next_change()  # noqa: SLF001  the two are one
+        self._seen += 1
+        return task._updates[self._seen - 1]  # noqa: SLF001  the two are one

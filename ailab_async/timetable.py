@@ -44,6 +44,9 @@ _INDIFFERENCE: Final = 0.0015
 
 _VARIANTS: Final = 16
 
+_COUNTED: Final = 200
+"""Looks of the documented rhythm that are reckoned one by one."""
+
 _SAME: Final = 1e-6
 """Ages no farther apart are one: they were turned into seconds and back meanwhile."""
 
@@ -67,7 +70,7 @@ def cost_of_rhythm(estimate: Estimate, *, price: float) -> float:
     edges, below, moments = estimate.edges, estimate.below, estimate.moments
     cost = share = moment = 0.0
     age = 1
-    while age <= edges[-1] and share < below[-1] - 1e-6:
+    while age <= min(edges[-1], _COUNTED) and share < below[-1] - 1e-6:
         cell = bisect_right(edges, age) - 1
         part = 0.0
         if cell + 1 < len(edges):
@@ -78,7 +81,10 @@ def cost_of_rhythm(estimate: Estimate, *, price: float) -> float:
         cost += price * (1.0 - share) + age * (next_share - share) - (next_moment - moment)
         share, moment = next_share, next_moment
         age += 1
-    return cost
+    # beyond that, looks are so close together that each task is found half a unit after its end
+    rest = below[-1] - share
+    to_come = moments[-1] - moment - (age - 1) * rest
+    return cost + (price * max(to_come, 0.0) + 0.5 * rest if rest > _SAME else 0.0)
 
 
 def best_timetables(

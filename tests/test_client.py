@@ -928,3 +928,46 @@ async def test_a_task_whose_service_cannot_be_asked_can_be_attached_again(servic
             await task
         again = await client.attach(caught.value.task_id, operation=HDColorMigration)
         assert len((await again).images) == 2
+
+
+async def test_all_tasks_of_an_operation_learn_together(service, photo):
+    service.looks = [{"task_status": 1}] * 50
+    async with client_of(service, poll=PollPolicy(deadline=60)) as client:
+        for _ in range(2):
+            await client.submit(HDColorMigration(photo))
+        await client.attach("t-9", operation=HDColorMigration)
+        await client.attach("t-8", operation=CartoonGenerator)
+        watches = client._session.poller._open
+        rhythms = {id(watch.rhythm): watch.operation for watch in watches}
+        assert sorted(rhythms.values()) == ["cartoon-generator", "hd-color-migration"]
+
+
+async def test_attaching_keeps_to_the_policy_of_the_operation(service):
+    service.looks = [{"task_status": 1}] * 50
+    policies = {HDColorMigration: PollPolicy.fixed(3)}
+    async with client_of(service, poll_by_operation=policies) as client:
+        await client.attach("t-9", operation=HDColorMigration)
+        (watch,) = client._session.poller._open
+        assert watch.rhythm.policy.interval == 3
+
+
+async def test_a_record_gives_a_typed_result_also_where_the_bare_id_is_open(service, photo):
+    service.looks = [{"task_status": 1}] * 5
+    async with client_of(service) as client:
+        record = (await client.submit(HDColorMigration(photo))).record()
+    service.looks = [{"task_status": 1}] * 5
+    async with client_of(service) as client:
+        await client.attach(record["id"])
+        task = await client.attach(record)
+        assert task.operation == "hd-color-migration"
+        assert len((await task).images) == 2
+
+
+async def test_a_cancelled_step_of_an_iteration_loses_no_state(service, photo):
+    service.looks = [{"task_status": 0, "data": {}}, {"task_status": 1}]
+    async with client_of(service, poll=PollPolicy.fixed(0.05)) as client:
+        task = await client.submit(HDColorMigration(photo))
+        updates = aiter(task)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(updates), 0.001)
+        assert [update.state async for update in updates] == ["queued", "processing", "succeeded"]

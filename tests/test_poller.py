@@ -328,7 +328,7 @@ async def test_a_look_cancelled_by_somebody_else_is_made_again():
     (looking,) = poller._looking
     looking.cancel()
     assert (await seat.outcome()).raw == SUCCESS
-    assert seat.times == pytest.approx([5, 7])
+    assert seat.times == pytest.approx([5, 10])
 
 
 async def test_a_poller_cancelled_by_somebody_else_leaves_nobody_waiting():
@@ -488,3 +488,83 @@ def test_a_policy_that_cannot_be_is_refused(wrong):
     with pytest.raises(errors.InvalidOperation) as caught:
         PollPolicy(**wrong)
     assert caught.value.field == next(iter(wrong))
+
+
+async def test_two_handles_of_one_task_ask_no_more_than_one():
+    poller = make()
+    first = Seat(QUEUED, QUEUED, QUEUED, SUCCESS, takes=0.5)
+    second = Seat(attached=True, age_known=False, takes=0.5)
+    second.script = first.script  # it is one task
+    for seat in (first, second):
+        poller.watch(seat.watch)
+    assert (await first.outcome()).raw == SUCCESS
+    assert (await second.outcome()).raw == SUCCESS
+    times = sorted(first.times + second.times)
+    assert all(later - earlier > 0.49 for earlier, later in itertools.pairwise(times))
+    assert len(times) <= 6
+
+
+async def test_what_breaks_in_learning_costs_no_task(caplog):
+    class Broken(Rhythm):
+        def looked(self, **_):
+            raise ZeroDivisionError
+
+    poller = make()
+    rhythm = Broken(PollPolicy().suited_to("direct"))
+    good, bad = Seat(QUEUED, SUCCESS, rhythm=rhythm), Seat(NO_FACE, rhythm=rhythm, task_id="t2")
+    for seat in (good, bad):
+        poller.watch(seat.watch)
+    assert (await good.outcome()).raw == SUCCESS
+    assert isinstance(await bad.outcome(), errors.TaskFailed)
+    assert "learning from a look broke off" in caplog.text
+
+
+async def test_an_old_record_or_a_wrong_clock_makes_nobody_wait_longer():
+    """What was learnt is about tasks of this client, and not about one of five hours."""
+    rhythm = Rhythm(PollPolicy().suited_to("direct"), seed=1)
+    for _ in range(60):
+        rhythm.looked(since=5.0, age=10.0, ended=True)
+    poller = make()
+    seat = Seat(QUEUED, QUEUED, QUEUED, SUCCESS, attached=True, age=18_000.0, rhythm=rhythm)
+    poller.watch(seat.watch)
+    await seat.outcome()
+    assert seat.times == pytest.approx([0, 5, 10, 15], abs=0.01)
+
+
+async def test_there_is_a_last_look_before_the_deadline():
+    rhythm = Rhythm(PollPolicy(deadline=15.5).suited_to("direct"), seed=1)
+    for _ in range(60):
+        rhythm.looked(since=5.0, age=10.0, ended=True)
+        rhythm.looked(since=20.0, age=25.0, ended=True)
+    assert rhythm.learnt
+    poller, seat = make(), Seat(QUEUED, rhythm=rhythm)
+    poller.watch(seat.watch)
+    assert isinstance(await seat.outcome(), errors.TaskTimeout)
+    assert 15 < seat.times[-1] < 15.5
+
+
+async def test_a_kept_failure_holds_no_frames():
+    poller = make()
+
+    class Deep(Seat):
+        async def look(self):
+            answer = "x" * 100_000
+            raise errors.InputRejected(answer[:3], code="ERROR_NO_FACE_IN_FILE", http_status=422)
+
+    seat = Deep(QUEUED)
+    poller.watch(seat.watch)
+    failure = await seat.outcome()
+    assert failure.__cause__.__traceback__ is None
+
+
+async def test_settled_watches_do_not_stay_in_the_heap():
+    poller = make()
+    slow = PollPolicy(first=1000, interval=1000, deadline=10)
+    waits = [Seat(QUEUED, policy=slow, task_id=f"t{number}") for number in range(500)]
+    last = Seat(QUEUED, policy=PollPolicy(first=1000, deadline=900), task_id="last")
+    for seat in (*waits, last):
+        poller.watch(seat.watch)
+    for seat in waits:
+        await seat.outcome()
+    assert len(poller._heap) < 100
+    await poller.aclose()
