@@ -45,16 +45,23 @@ def _install(session: nox.Session, group: str, *, extras: str = "all") -> None:
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, group))
 
 
+# half the tests wait for a process or a socket: three at a time keep two cores busy
+SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests; on the oldest Python also show what they cover, branches too."""
+    """Run the tests."""
     _install(session, "tests")
-    # half the tests wait for a process or a socket: two at a time take little more than half as long
-    command = ["pytest", *(session.posargs or ["-n", "2", "--dist", "worksteal"])]
-    if session.python == PYTHONS[0] and not session.posargs:
-        session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
-        command += ["--cov", "--cov-report", "term"]
-    session.run(*command)
+    session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Show what the tests cover, branches too."""
+    _install(session, "tests")
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
+    session.run("pytest", "--cov", "--cov-report", "term", *SIDE_BY_SIDE)
 
 
 @nox.session

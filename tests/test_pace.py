@@ -300,7 +300,7 @@ async def test_a_place_given_to_somebody_who_was_cancelled_goes_to_the_next(capl
 async def test_any_order_of_cancellations_and_releases_leaves_nothing_held():
     import random
 
-    dice = random.Random(7)  # noqa: S311  the same order each time
+    dice = random.Random(7)
     for _ in range(200):
         budget = Budget(10)
         holds, waiting = [await budget.hold(10)], []

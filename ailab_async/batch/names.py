@@ -51,10 +51,11 @@ class Names:
     def claim(self, stem: str) -> str:
         """Take ``stem``, or the first of ``stem_2``, ``stem_3`` … that nobody has; return it."""
         with self._one:
-            for number in count(self._numbers.get(stem, 1)):
+            number = self._numbers.get(stem, 1)
+            name = _numbered(stem, number)
+            while _folded(name) in self._there or _folded(name) in self._claimed:
+                number += 1
                 name = _numbered(stem, number)
-                if _folded(name) not in self._there and _folded(name) not in self._claimed:
-                    break
             self._numbers[stem] = number + 1
             self._claimed.add(_folded(name))
         return name

@@ -62,6 +62,10 @@ def _aware(_: object, attribute: Attribute[Any], value: datetime) -> None:
         raise ValueError(message)
 
 
+def _counted(counts: Mapping[str, int]) -> Mapping[str, int]:
+    return dict(counts)
+
+
 @frozen(kw_only=True)
 class SheetRow:
     """What the sheet shows of one picture. All texts may hold anything; they are escaped.
@@ -98,7 +102,7 @@ class SheetTotals:
 
     title: str
     service: str
-    counts: Mapping[str, int] = field(converter=dict, validator=_known_states)
+    counts: Mapping[str, int] = field(converter=_counted, validator=_known_states)
     credits: float | None = None
     seconds: float
     began: datetime = field(validator=_aware)

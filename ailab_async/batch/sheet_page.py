@@ -81,7 +81,7 @@ def _visible(match: re.Match[str]) -> str:
 
 @cache
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("ailab_async.batch").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

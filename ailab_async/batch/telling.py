@@ -65,8 +65,9 @@ class KeptStore:
     files: Files
     path: str
 
-    async def read(self, _: ResultFile) -> bytes:
+    async def read(self, file: ResultFile) -> bytes:
         """Return the whole file. Raises ``OSError``."""
+        del file  # it is the one at `path`
         return await anyio.to_thread.run_sync(
             Path(self.path).read_bytes, limiter=self.files.limiter
         )

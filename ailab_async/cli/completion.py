@@ -59,8 +59,8 @@ class _Command:
 def completion(parser: argparse.ArgumentParser, shell: str) -> int:
     """Print the script."""
     commands = list(_commands(parser, ()))
-    make = dict(zip(SHELLS, (_bash, _zsh, _fish), strict=True))
-    lost = write_line(sys.stdout, make[shell](commands))
+    make = (_bash, _zsh, _fish)[SHELLS.index(shell)]
+    lost = write_line(sys.stdout, make(commands))
     return Exit.CANNOT_WRITE if lost else Exit.DONE
 
 

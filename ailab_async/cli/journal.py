@@ -150,7 +150,7 @@ async def _write(
 def _csv(facts: dict[str, Any] | None, first: bool) -> str:  # noqa: FBT001 - as `_write` calls it
     """Return a row, after the header; several files stand in one cell, a line each."""
     text = io.StringIO(newline="")
-    rows = csv.DictWriter(text, _COLUMNS)
+    rows: csv.DictWriter[str] = csv.DictWriter(text, _COLUMNS)
     if first:
         rows.writeheader()
     if facts is not None:

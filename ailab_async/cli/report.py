@@ -91,7 +91,7 @@ class Report:
         totals = SheetTotals(
             title=self._title,
             service=service,
-            counts=counts,  # type: ignore[arg-type]  # mypy cannot see through the converter
+            counts=counts,
             credits=credits,
             seconds=time.monotonic() - self._since,
             began=self._began,

@@ -176,6 +176,7 @@ def _level(image: Rgb, hole: _Region, taboo: _Region, scale: float) -> _Level:
     hole, taboo = _shrunk(hole, shape), _shrunk(taboo, shape)
     taboo &= ~hole
     # Patches of sources lie wholly outside of the hole, as long as there is room for some.
+    sources = ~hole
     for radius in range(patchwork.RADIUS, -1, -1):
         sources = ~_grown(hole | taboo, radius, square=True)
         if sources.sum() >= _LEAST_SOURCES:

@@ -75,7 +75,7 @@ class _Loop:
         ahead = [row[step : step + width + room] for row, step in zip(wide, steps, strict=True)]
         ends = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), height]
         return cls(
-            _Copy.split(np.ascontiguousarray(wide[:, : width + room]), speed / 2),
+            _Copy.split(np.ascontiguousarray(wide[:, : width + room], np.uint8), speed / 2),
             _Copy.split(np.stack(ahead), speed / 2),
             room,
             tuple((slice(a, b), int(steps[a])) for a, b in itertools.pairwise(ends)),

@@ -109,7 +109,9 @@ def _find_people(image: Rgb) -> _People | None:
     height, width = image.shape[:2]
     scale = min(1.0, _PORTRAIT_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    portrait = find_portrait(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)))
+    portrait = find_portrait(
+        np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    )
     return None if portrait is None else _with_bodies(portrait.coarse > _PORTRAIT_AT)
 
 

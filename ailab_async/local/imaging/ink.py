@@ -75,7 +75,7 @@ def without_specks(wanted: Floats, threshold: float, least: float) -> Floats:
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(inked)
     speck = stats[:, cv2.CC_STAT_AREA] < least
     speck[0] = False
-    specks = speck[pieces].astype(np.uint8)
+    specks = speck[np.asarray(pieces, np.intp)].astype(np.uint8)
     # With what is faint around them, but not with the lines beside them.
     around = cv2.dilate(specks, np.ones((7, 7), np.uint8))
     lines = cv2.dilate(inked - specks, np.ones((3, 3), np.uint8))

@@ -84,7 +84,9 @@ class Scene:
         wanted = ink.response(grey, self.flow, width)
         wanted = ink.without_specks(wanted, threshold, least)
         wanted = wanted / (1 + np.float32(_FACE_LINES) * self.faces)
-        return ink.draw(wanted, self.size, threshold=threshold, softness=softness)
+        return ink.draw(
+            np.asarray(wanted, np.float32), self.size, threshold=threshold, softness=softness
+        )
 
 
 def _exposed(photo: Rgb) -> Rgb:

@@ -3,6 +3,7 @@
 # ruff: noqa: PLR2004 - a recipe reads best with its amounts in it
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ def _vintage_comic(scene: Scene) -> Rgb:
     flat = banded(scene, bands=5, hardness=7)
     colors = graded(flat, saturation=1.12, contrast=1.05, lift=0.14, dark=(0.0, 0.02))
     tone = _darkness(scene) * (1 - np.float32(0.5) * scene.enlarged(scene.faces))
-    dots = halftone(np.float32(0.9) * tone + np.float32(0.03), pitch=11, degrees=30)
+    dots = halftone(cast("Floats", np.float32(0.9) * tone + np.float32(0.03)), pitch=11, degrees=30)
     # Dots and ink come from plates of their own, which never fit exactly.
     printed = mixed(_shifted(colors, 4, -3), (52, 40, 70), np.float32(0.42) * dots)
     lines = scene.lines(width=1.5, threshold=0.012, softness=0.008, least=60)
@@ -101,13 +102,14 @@ def _chinese_painting(scene: Scene) -> Rgb:
     """Paint in diluted ink on rice paper, with a breath of colour."""
     flat = banded(scene, bands=6, hardness=3)
     colors = graded(flat, saturation=0.34, contrast=1.15, lift=0.34)
-    washed = lit(colors, np.float32(-0.22) * _pools(scene) + np.float32(0.05) * scene.streaks(10))
+    light = np.float32(-0.22) * _pools(scene) + np.float32(0.05) * scene.streaks(10)
+    washed = lit(colors, cast("Floats", light))
     lines = scene.lines(width=1.6, threshold=0.009, softness=0.020, least=80)
     dry = np.clip(lines * (np.float32(0.8) + np.float32(0.5) * scene.streaks(14)), 0, 1)
-    painted = mixed(washed, (40, 38, 40), dry)
+    painted = mixed(washed, (40, 38, 40), cast("Floats", dry))
     pale = np.float32(0.9) * rim(scene.size, reach=0.16, ragged=0.05)
     sheet = _sheet(scene, 0.014, 0.008, fibre=0.02)
-    return shaded(mixed(painted, (255, 254, 248), pale), sheet, (252, 245, 228))
+    return shaded(mixed(painted, (255, 254, 248), cast("Floats", pale)), sheet, (252, 245, 228))
 
 
 def _general(scene: Scene) -> Rgb:
@@ -122,10 +124,11 @@ def _general(scene: Scene) -> Rgb:
         light=(0.018, 0.050),
     )
     rough = 1 - np.float32(0.8) * scene.enlarged(scene.faces)
-    brushed = lit(colors, np.float32(0.20) * scene.streaks(16) * rough + relief(scene, 0.3))
+    light = np.float32(0.20) * scene.streaks(16) * rough + relief(scene, 0.3)
+    brushed = lit(colors, np.asarray(light, np.float32))
     lines = scene.lines(width=2.1, threshold=0.009, softness=0.014, least=60)
     torn = np.clip(lines * (1 + np.float32(0.8) * scene.streaks(12) * rough), 0, 1)
-    inked = mixed(brushed, (22, 10, 6), torn)
+    inked = mixed(brushed, (22, 10, 6), cast("Floats", torn))
     return mixed(inked, (20, 8, 4), np.float32(0.75) * rim(scene.size, reach=0.30, ragged=0.04))
 
 

@@ -1,6 +1,7 @@
 """Colours of a style: flattened into bands, graded, lit."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def graded(
         raised = raised + lift * (1 - raised)
         ab = lab[:, 1:] * (saturation * np.clip(height / _BLACK, 0, 1))
         if paints:
-            ab = _painted(ab, np.asarray(paints, np.float32))
+            ab = _painted(cast("Floats", ab), np.asarray(paints, np.float32))
         share = np.clip((height - 0.25) / 0.5, 0, 1)
         ab = ab + (1 - share) * np.asarray(dark) + share * np.asarray(light)
         return np.asarray(np.concatenate([raised, ab], axis=1), np.float32)

@@ -82,7 +82,7 @@ def routes() -> list[Route]:
 def _read() -> dict[str, _Part]:
     return {
         file.name: _Part(file.name, file.read_bytes())
-        for file in files(__package__).iterdir()
+        for file in files("ailab_async.local.page").iterdir()
         if PurePosixPath(file.name).suffix in _TYPES
     }
 
