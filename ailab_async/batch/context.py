@@ -13,7 +13,6 @@ from ..errors import (
     ClientClosed,
     CreditsExhausted,
     JournalBroken,
-    MalformedReply,
     QuotaExceeded,
     TaskUnsettled,
 )
@@ -38,7 +37,6 @@ _STOPPING: Final = (
     ClientClosed,
     CreditsExhausted,
     JournalBroken,
-    MalformedReply,
     QuotaExceeded,
 )
 

@@ -18,7 +18,7 @@ class BatchService(ScriptedService):
     """Knows which picture a task is of, and answers each with a file of its own.
 
     Of the pictures in ``slow``, tasks are open until they are taken out; those in ``refused`` and
-    ``failing`` end so; where one is in ``silent``, the connection is closed without an answer.
+    ``failing`` end so, those in ``strange`` succeed without a file; where one is in ``silent``, the connection is closed without an answer.
     ``gone`` are the paths of files that are no more.
     """
 
@@ -29,6 +29,7 @@ class BatchService(ScriptedService):
         self.refused = {}
         self.failing = set()
         self.silent = set()
+        self.strange = set()
         self.sent = []
         self.gone = set()
 
@@ -49,6 +50,8 @@ class BatchService(ScriptedService):
             return {"error_code": 0, "task_status": 1}
         if number in self.failing:
             return {"error_code": 0, "task_status": 3, "error_code_str": "PROCESS_FAILED"}
+        if number in self.strange:
+            return {"error_code": 0, "task_status": 2, "data": {"note": "no file"}}
         path = f"/files/{number}"
         self.files.setdefault(path, result(number))
         return {"error_code": 0, "task_status": 2, "data": {"image_url": f"{self.url}{path}?s=1"}}

@@ -128,6 +128,22 @@ async def test_failures_are_values_that_know_their_operation(service, tmp_path):
     assert sorted(service.sent) == [0, 1, 2]
 
 
+async def test_an_answer_that_cannot_be_read_costs_its_neighbours_nothing(service, journal):
+    service.strange = {1}
+    async with client_of(service) as client:
+        found, _ = await run(client, photos(0, 1, 2, 3), journal=journal)
+        assert [type(outcome.error) for outcome in found] == [
+            type(None),
+            errors.MalformedReply,
+            type(None),
+            type(None),
+        ]
+        service.strange.clear()  # it was paid for: a later run gets it by its id
+        found, _ = await run(client, photos(0, 1, 2, 3), journal=journal)
+    assert [outcome.ok for outcome in found] == [True] * 4
+    assert sorted(service.sent) == [0, 1, 2, 3]
+
+
 async def test_the_source_that_raises_ends_the_stream_after_what_it_had_given(service):
     def broken():
         yield from photos(0, 1)
