@@ -18,8 +18,8 @@ class BatchService(ScriptedService):
     """Knows which picture a task is of, and answers each with a file of its own.
 
     Of the pictures in ``slow``, tasks are open until they are taken out; those in ``refused`` and
-    ``failing`` end so, those in ``strange`` succeed without a file; where one is in ``silent``, the connection is closed without an answer.
-    ``gone`` are the paths of files that are no more.
+    ``failing`` end so, those in ``strange`` succeed without a file; where one is in ``silent``, the
+    connection is closed without an answer. ``gone`` are the paths of files that are no more.
     """
 
     def __init__(self):
