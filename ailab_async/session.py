@@ -364,7 +364,7 @@ class Session:
         attached: bool = False,
     ) -> Task[Any]:
         """Make a handle and have the poller look after it; ``attached``: submitted elsewhere."""
-        task = self._task(record, kind)
+        task = self._task(record, kind, attached=attached)
         deadline = policy.deadline_for(by_job=not asked.task_id)
         if not asked.task_id:  # the service forgets it, whenever we began to wait
             left = (task.expires_at - datetime.now(UTC)).total_seconds()
@@ -433,11 +433,14 @@ class Session:
         result: Result = kind.read_result(reply.raw, files, stem)
         return result
 
-    def _task(self, record: TaskRecord, kind: type[Operation[Any]]) -> Task[Any]:
+    def _task(
+        self, record: TaskRecord, kind: type[Operation[Any]], *, attached: bool = False
+    ) -> Task[Any]:
         now = datetime.now(UTC)
         submitted_at = _time_of(record) or now
-        # another computer's clock may be wrong: nobody is younger than nothing
-        age = max(0.0, (now - submitted_at).total_seconds())
+        # one of our own began now, by the loop's clock: the wall clock may be set meanwhile.
+        # Another computer's may be wrong: nobody is younger than nothing
+        age = max(0.0, (now - submitted_at).total_seconds()) if attached else 0.0
         return Task(
             record,
             submitted_at=submitted_at,

@@ -88,18 +88,19 @@ class Backend:
         if self.under_way.get(task_id):
             self.problems.append(f"two looks at {task_id} at once")
         self.under_way[task_id] = True
+        began = self.clock()
         try:
             await asyncio.sleep(0.02)
-            return self.said(task_id)
+            return self.said(task_id, began)
         finally:
             self.under_way[task_id] = False
 
-    def said(self, task_id):
+    def said(self, task_id, began):
         job = self.jobs.get(task_id)
         if job is not None:
             if job.told is not None and not job.reopened:
                 self.problems.append(f"a look at {task_id} after its end was known")
-            job.looks.append(self.clock() - 0.02)
+            job.looks.append(began)
         if self.trouble:
             if self.trouble == "no answer":
                 message = "reset"
@@ -302,9 +303,9 @@ class Handles(RuleBasedStateMachine):
         assert gave_up or type(error) is type(task._outcome)
 
 
-TestHandles = Handles.TestCase
+TestHandles = pytest.mark.timeout(300)(Handles.TestCase)  # time to make a failure small
 TestHandles.settings = settings(
-    max_examples=100,
+    max_examples=60,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
