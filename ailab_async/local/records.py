@@ -10,6 +10,7 @@ import errno
 import json
 import sqlite3
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -145,6 +146,8 @@ class Records:
             except BaseException:
                 connection.close()
                 raise
+            # for an engine that is forgotten: closing twice does nothing
+            weakref.finalize(self, connection.close)
             self._connection = connection
         return self._connection
 
