@@ -909,6 +909,13 @@ async def test_a_policy_can_be_for_one_operation(service, photo):
     policies = {HDColorMigration: QUICK, "remove-objects": PollPolicy.fixed(3)}
     async with client_of(service, poll=PollPolicy.fixed(60), poll_by_operation=policies) as client:
         await client.run(HDColorMigration(photo))
+        service.looks = [{"task_status": 1}] * 50
+        await client.submit(HDColorMigration(photo))
+        await client.attach("t-9", operation=CartoonGenerator)
+        intervals = {
+            watch.operation: watch.rhythm.policy.interval for watch in client._session.poller._open
+        }
+        assert intervals == {"hd-color-migration": QUICK.interval, "cartoon-generator": 60}
 
 
 @pytest.mark.parametrize(
