@@ -161,8 +161,11 @@ class AsyncClient:
 
     @property
     def orphans(self) -> tuple[Task[Any], ...]:
-        """Tasks that were accepted after their caller had been cancelled; await them or not."""
-        return tuple(self._settings.orphans)
+        """Tasks whose callers were cancelled while they were accepted or run; await them or not.
+
+        The oldest first. A task is forgotten here once it has expired (``task.expires_at``).
+        """
+        return self._settings.orphans
 
     # --- verbs -----------------------------------------------------------------------------------
 

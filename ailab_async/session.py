@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+from collections import deque
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
@@ -96,14 +97,28 @@ class Settings:
     allow_hosts: Collection[str] | None = None
     max_bytes_in_flight: int = 64 * 2**20
     max_answer_bytes: int = 8 * 2**20
-    orphans: list[Task[Any]] = field(factory=list)
+    _orphans: deque[Task[Any]] = field(factory=deque, init=False)
+
+    @property
+    def orphans(self) -> tuple[Task[Any], ...]:
+        """Tasks whose callers have gone, for as long as the service keeps their results."""
+        self._forget_expired()
+        return tuple(self._orphans)
 
     def orphaned(self, task: Task[Any]) -> None:
         """Keep a task whose caller has gone."""
-        self.orphans.append(task)
+        self._forget_expired()
+        self._orphans.append(task)
         logger.warning("task %s was accepted after its caller was cancelled", task.id)
         if listening(self.on_event):
             emit(self.on_event, TaskOrphaned(task_id=task.id, operation=task.operation))
+
+    def _forget_expired(self) -> None:
+        """Keep the list from growing for as long as a client lives, which may be months."""
+        now = datetime.now(UTC)
+        # they are in the order in which they were accepted, or nearly
+        while self._orphans and self._orphans[0].expires_at <= now:
+            self._orphans.popleft()
 
 
 @frozen

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import pickle
+from datetime import timedelta
 
 import pytest
 from loopback import Reply, answer
@@ -292,6 +293,22 @@ async def test_a_cancelled_run_leaves_its_task_in_the_orphans(service, photo):
         assert [task.id for task in client.orphans] == ["t-1"]
         release.set()
         await client.orphans[0]
+
+
+async def test_orphans_are_forgotten_when_their_results_are(service, photo, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    async with client_of(service, on_submitted=full) as client:
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                await client.submit(HDColorMigration(photo))
+        assert [task.id for task in client.orphans] == ["t-1", "t-2", "t-3"]
+        monkeypatch.setattr("ailab_async.task.RETENTION", timedelta(0))
+        with pytest.raises(OSError, match="No space"):
+            await client.submit(HDColorMigration(photo))
+        assert [task.id for task in client._settings._orphans] == ["t-4"]
+        assert client.orphans == ()
 
 
 async def test_a_hook_that_fails_to_store_the_task_says_which_one(service, photo):
