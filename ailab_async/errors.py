@@ -213,10 +213,12 @@ class OutcomeUnknown(DeliveryError):
 class DownloadFailed(DeliveryError):
     """A result file could not be fetched; its task is fine and can be saved again later.
 
-    ``http_status`` is what its host answered, 0 where it did not.
+    ``http_status`` is what its host answered, 0 where it did not; ``retry_after`` the seconds that
+    it asked to wait, where it did.
     """
 
     http_status = 0
+    retry_after: float | None = None
 
 
 # --- what the service said -----------------------------------------------------------------------

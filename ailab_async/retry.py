@@ -10,7 +10,8 @@ In words:
 - A **look** (the query of a task) and any other **call** that only reads costs nothing to repeat:
   it is tried again after every kind of broken exchange and every passing trouble. The poller has
   its own rhythm and patience for looks, so it asks for a single attempt.
-- A **download** is tried again like a look.
+- A **download** is tried again like a look; a refusal by its host is final, unless it is one of
+  those that pass: 408, 425, 429.
 - No credits, a bad key, a refused picture, an unknown task: never tried again.
 - Between attempts: full jitter, ``random() * min(cap, base * 2 ** (attempt - 1))``, or what the
   server asked for in ``Retry-After``. What it asks beyond ``longest_wait`` is not waited for: the
@@ -56,6 +57,9 @@ _FAILED: Final = 500
 
 _REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses by which a server says that it did not take the request up (RFC 9110 and 6585)."""
+
+_NOT_NOW: Final = frozenset({408, 425, 429})
+"""Refusals that pass: too slow, too early, too many (RFC 9110, 8470 and 6585)."""
 
 _TAKEN_UP: Final = frozenset({"AI_SERVICE_TIMEOUT"})
 """Transient codes that say that the work had begun."""
@@ -218,7 +222,8 @@ def repeatable(failure: AILabError, *, action: Action) -> bool:  # noqa: PLR0911
     if isinstance(failure, MalformedReply):
         return action != "submit" and not _REFUSED <= failure.http_status < _FAILED
     if isinstance(failure, DownloadFailed) and _REFUSED <= failure.http_status < _FAILED:
-        return False  # the host has answered: it has no such file, or no longer
+        # else the host has answered for good: it has no such file, or no longer
+        return failure.http_status in _NOT_NOW
     return action != "submit" and isinstance(failure, OutcomeUnknown | DownloadFailed)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import os
+import pickle
 import tracemalloc
 
 import pytest
@@ -202,6 +203,31 @@ async def test_three_tries_are_all_and_the_error_says_how_far_and_what_to_do(tmp
         assert len(host.server.seen) == 3
         await whole_file(host, tmp_path)  # later, from its beginning, with the last fault spent
         assert asked(host)[3:] == [None, "bytes=1000-"]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+async def test_a_refusal_that_passes_is_asked_again(tmp_path, status):
+    async with hosting(said(status, retry_after="0"), cut(1000)) as host:
+        await whole_file(host, tmp_path)
+        assert asked(host) == [None, None, "bytes=1000-"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 416, 451])
+async def test_a_refusal_for_good_is_asked_once(tmp_path, status):
+    async with hosting(said(status)) as host:
+        with pytest.raises(errors.AILabError, match=f"HTTP {status}"):
+            await host.files.save(host.file(), tmp_path)
+        assert len(host.server.seen) == 1
+
+
+async def test_how_long_a_host_wants_to_be_left_alone_is_in_the_error(tmp_path):
+    # longer than anybody would wait for: told at once
+    async with hosting(said(429, retry_after="3600")) as host:
+        with pytest.raises(errors.DownloadFailed) as caught:
+            await host.files.save(host.file(), tmp_path)
+        assert (caught.value.http_status, caught.value.retry_after) == (429, 3600)
+        assert pickle.loads(pickle.dumps(caught.value)).retry_after == 3600
+        assert len(host.server.seen) == 1
 
 
 async def test_of_a_file_that_is_begun_again_nothing_older_is_left(tmp_path):

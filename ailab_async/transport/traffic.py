@@ -20,7 +20,7 @@ from ..errors import (
     OutcomeUnknown,
 )
 from ..events import Action, EventHook, ExchangeEvent, Phase, emit, listening, logger
-from ..retry import RetryPolicy, TokenBucket
+from ..retry import RetryPolicy, TokenBucket, retry_after
 from .addresses import FileAddress, checked, moved, redirected
 from .exchange import Answer, SinkBroke, Timeouts, exchange, read, read_submission
 from .library import Connection, HTTPName, Library, Outgoing, borrow
@@ -289,6 +289,7 @@ class Transport:
             )
             failure = DownloadFailed(text, action="download", host=address.route.host)
             failure.http_status = answer.status
+            failure.retry_after = retry_after(answer.headers)
             raise failure
         return answer
 
