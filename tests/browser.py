@@ -58,13 +58,16 @@ class Browser:
 
     ``requests`` are the URLs that the page asked for since it was opened, its own first and
     ``data:`` ones among them; ``complaints`` are what its console would show: exceptions of its
-    scripts, broken content security policies, failed loads. Both grow while a method waits for
-    the browser. ``seconds`` bounds each wait; a ``BrowserError`` says what did not happen.
+    scripts, broken content security policies, failed loads. ``dialogs`` are the kinds of question
+    that the browser put, ``beforeunload`` above all; each is answered with yes. All three grow
+    while a method waits for the browser. ``seconds`` bounds each wait; a ``BrowserError`` says
+    what did not happen.
     """
 
     def __init__(self, *, width=1280, height=900, dark=False, seconds=30):
         self.requests = []
         self.complaints = []
+        self.dialogs = []
         self._size = (width, height)
         self._dark = dark
         self._seconds = seconds
@@ -111,6 +114,7 @@ class Browser:
         """Go to ``url`` and wait until it has loaded."""
         self.requests.clear()
         self.complaints.clear()
+        self.dialogs.clear()
         self._events.discard("Page.loadEventFired")
         answer = self.call("Page.navigate", url=url)
         if "errorText" in answer:
@@ -146,8 +150,12 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", **known, **down)
         self.call("Input.dispatchKeyEvent", type="keyUp", **known)
 
-    def show(self, *, width=None, height=None, dark=None):
-        """Change the window's size, or light for dark; narrow windows are a phone's."""
+    def show(self, *, width=None, height=None, dark=None, **features):
+        """Change the window's size, or light for dark; narrow windows are a phone's.
+
+        ``features`` are more of what media queries ask for, ``forced_colors="active"`` and such,
+        and are forgotten by the next call.
+        """
         self._size = (width or self._size[0], height or self._size[1])
         self._dark = self._dark if dark is None else dark
         phone = self._size[0] < 500
@@ -158,8 +166,9 @@ class Browser:
             deviceScaleFactor=2 if phone else 1,
             mobile=phone,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        features["prefers_color_scheme"] = "dark" if self._dark else "light"
+        named = [{"name": name.replace("_", "-"), "value": features[name]} for name in features]
+        self.call("Emulation.setEmulatedMedia", features=named)
 
     def screenshot(self, path):
         """Save what the window shows as a PNG file."""
@@ -173,12 +182,7 @@ class Browser:
 
     def call(self, method, **params):
         """Call a method of the DevTools protocol on the page and return its result."""
-        self._last_id += 1
-        number = self._last_id
-        message = {"id": number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        self._send(json.dumps(message).encode() + b"\0")
+        number = self._ask(method, params)
         answers = []
 
         def answered():
@@ -199,6 +203,14 @@ class Browser:
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.show()
+
+    def _ask(self, method, params):
+        self._last_id += 1
+        message = {"id": self._last_id, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._send(json.dumps(message).encode() + b"\0")
+        return self._last_id
 
     def _send(self, data):
         view = memoryview(data)
@@ -234,6 +246,10 @@ class Browser:
             self.complaints.append(said)
         elif event == "Log.entryAdded" and params["entry"]["level"] in {"error", "warning"}:
             self.complaints.append(params["entry"]["text"])
+        elif event == "Page.javascriptDialogOpening":
+            self.dialogs.append(params["type"])
+            # its answer comes to whoever waits then, and is nobody's
+            self._ask("Page.handleJavaScriptDialog", {"accept": True})
 
     def _end(self):
         # asked first, so that its helpers leave the profile's folder before that is removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import re
@@ -133,18 +134,23 @@ class Page:
             self.until(shown)
         return state
 
-    def mouse(self, kind, x, y):
-        """Do something with the mouse, at a place in shares of the photo."""
-        area = json.loads(self.ask("JSON.stringify(mask.getBoundingClientRect())"))
-        at = {"x": area["x"] + x * area["width"], "y": area["y"] + y * area["height"]}
-        call = functools.partial(self.browser.call, "Input.dispatchMouseEvent")
-        call(type=kind, button="left", buttons=int(kind != "mouseReleased"), clickCount=1, **at)
+    def area(self, selector):
+        """Return where a part is: its left, top, width and height in pixels."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        return self.ask(f"(({{ x, y, width, height }}) => [x, y, width, height])({box})")
 
-    def paint(self, *places):
-        self.mouse("mousePressed", *places[0])
+    def mouse(self, kind, x, y, *, on="#mask", count=1):
+        """Do something with the mouse, at a place in shares of a part of the page."""
+        left, top, width, height = self.area(on)
+        at = {"x": left + x * width, "y": top + y * height}
+        call = functools.partial(self.browser.call, "Input.dispatchMouseEvent")
+        call(type=kind, button="left", buttons=int(kind != "mouseReleased"), clickCount=count, **at)
+
+    def paint(self, *places, on="#mask"):
+        self.mouse("mousePressed", *places[0], on=on)
         for place in places[1:]:
-            self.mouse("mouseMoved", *place)
-        self.mouse("mouseReleased", *places[-1])
+            self.mouse("mouseMoved", *place, on=on)
+        self.mouse("mouseReleased", *places[-1], on=on)
 
     def download(self, name):
         """Click the link for the shown result; return the file that it leaves."""
@@ -234,6 +240,46 @@ def test_page_names_no_other_host_and_has_nothing_inline():
     assert not re.search(r"\sstyle=|\son[a-z]+=|<style|<script(?! type=\"module\" src=)", html)
 
 
+def colours(css, scheme):
+    """Return the page's colours by name, light ones or dark ones, each as three numbers up to 1."""
+    light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    text = light if scheme == "light" else light + dark
+    found = dict(re.findall(r"--([a-z-]+): #([0-9a-f]+)", text))
+    full = {
+        name: one if len(one) == 6 else "".join(c * 2 for c in one) for name, one in found.items()
+    }
+    return {
+        name: np.array([int(one[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+        for name, one in full.items()
+    }
+
+
+def contrast(one, other):
+    """Return the contrast of two colours as WCAG 2 defines it, 1 to 21."""
+
+    def luminance(color):
+        linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722)
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_stand_out_from_what_is_behind_them(scheme):
+    named = colours((PAGE / "page.css").read_text(encoding="utf-8"), scheme)
+    pairs = [
+        (letters, ground)
+        for letters in ("ink", "soft")
+        for ground in ("paper", "card", "well", "track")
+    ]
+    pairs += [("ink", "chosen"), ("on-accent", "go"), ("on-accent", "go-hover"), ("held", "card")]
+    pairs += [(mood, f"{mood}-wash") for mood in ("good", "bad", "held", "accent")]
+    pairs += [(letters, "bad-wash") for letters in ("ink", "soft")]
+    weak = {pair: contrast(*(named[name] for name in pair)) for pair in pairs}
+    assert {pair: value for pair, value in weak.items() if value < 4.5} == {}
+
+
 # --- in a browser -------------------------------------------------------------------------------
 
 
@@ -250,6 +296,10 @@ def test_a_photo_is_recoloured_compared_and_downloaded(page):
     assert page.ask(cut) == "52%"
     page.browser.press("ArrowLeft")
     assert page.ask(cut) == "51%"
+    page.paint((0.5, 0.2), (0.9, 0.2), on="#compare")
+    assert page.ask(cut) == "90%"  # the line is where the pointer is
+    assert page.ask("document.title").startswith("done · dusk.jpg")
+    assert page.ask("document.querySelector('.job button').ariaCurrent") == "true"
     first = pixels(page.download("dusk-colours-1.jpg"))
     page.click("#strip button:last-child")
     page.until("document.getElementById('download').download === 'dusk-colours-2.jpg'")
@@ -333,13 +383,15 @@ def test_what_was_painted_with_the_mouse_is_erased_and_nothing_else(page):
 def test_the_mask_is_undone_inverted_rubbed_out_and_cleared(page):
     page.give(PHOTOS / "dusk.jpg")
     page.choose("kind", "erase")
+    assert page.seen("brush-size")
     page.choose("tool", "box")
+    assert not page.seen("brush-size")
     page.paint((0, 0), (0.2, 0.3), (0.5, 0.5))
     assert page.text("share") == "25 % of the photo"
     page.click("#invert")
     assert page.text("share").startswith("75 % of the photo")
-    page.slide("brush-size", 40)
     page.choose("tool", "rub")
+    page.slide("brush-size", 40)
     page.paint((0.5, 0.75), (1, 0.75))
     rubbed = int(page.text("share").split()[0])
     assert 40 < rubbed < 70
@@ -396,6 +448,9 @@ def test_sky_moves_in_a_video_that_loops(page):
     assert page.run() == "done"
     page.until("document.getElementById('video').readyState >= 2")
     assert page.ask("[video.videoWidth > 0, video.loop, video.muted]") == [True, True, True]
+    _, _, width, height = page.area("#video")
+    assert abs(width / height - 640 / 427) < 0.02  # its controls are as wide as itself
+    assert page.ask("document.querySelector('.job video').poster").startswith("blob:")
     assert page.download("dusk-motion.mp4")[4:8] == b"ftyp"
     page.assert_kept_to_itself()
 
@@ -417,8 +472,9 @@ def test_a_failed_task_says_why_and_what_to_do(page):
     page.choose("motion", "10")
     assert page.run() == "failed"
     assert page.text("failure-code") == "ERROR_NO_RECOGNITION_TARGET_DETECTED"
-    assert page.text("failure-text")
+    assert re.fullmatch(r"[A-Z].*\.", page.text("failure-text"))
     assert "Choose a photo" in page.text("failure-advice")
+    assert page.text("failure-text") in page.ask("document.querySelector('.job').textContent")
     assert page.seen("again")
     page.click("#run")  # the page goes on
     assert page.end() == "failed"
@@ -470,14 +526,14 @@ def test_a_photo_beyond_the_limits_is_made_to_fit_and_the_page_says_so(
 @needs_browser
 def test_too_many_bytes_are_sent_as_fewer_and_too_many_pixels_too(page):
     made = page.ask("""(async () => {
-      const { open, prepare, RULES } = await import("/page/photo.js");
+      const { opener, prepare, RULES } = await import("/page/photo.js");
       const canvas = new OffscreenCanvas(1400, 1000);
       const context = canvas.getContext("2d");
       const noise = context.createImageData(1400, 1000);
       for (let at = 0; at < noise.data.length; at += 1)
         noise.data[at] = at % 4 === 3 ? 255 : 256 * Math.random();
       context.putImageData(noise, 0, 0);
-      const photo = await open(new File([await canvas.convertToBlob()], "noise.png"));
+      const photo = await opener()(new File([await canvas.convertToBlob()], "noise.png"));
       const sent = await prepare(photo, { ...RULES.color, bytes: 300000 });
       const small = await prepare(photo, { ...RULES.cartoon, most: [900, 400] });
       return {
@@ -567,6 +623,124 @@ def test_a_phone_has_nothing_to_scroll_sideways(browser, address):
 
 
 @needs_browser
+def test_letters_twice_as_large_need_no_scrolling_sideways_either(browser, address):
+    page = Page(browser, address, width=360, height=740)
+    small = page.area("#run")[3]
+    page.ask("document.documentElement.style.fontSize = '200%'")
+    page.give(PHOTOS / "portrait.jpg")
+    assert page.area("#run")[3] > small + 15  # the button grows with its letters
+    parts = "[...document.querySelectorAll('label, button, footer')]"
+    wide = "(one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 2"
+
+    def assert_fits(what):
+        assert page.overflow() == 0, what
+        assert page.ask(f"{parts}.filter({wide}).map((one) => one.textContent)") == [], what
+
+    for kind in ("erase", "motion", "cartoon", "color"):
+        page.choose("kind", kind)
+        assert_fits(kind)
+    page.choose("mode", "TEMPLATE")
+    assert_fits("palette")
+    page.choose("mode", "AUTO")
+    page.slide("count", 2)
+    assert page.run() == "done"
+    assert_fits("result")
+
+
+@needs_browser
+def test_a_long_name_leaves_the_buttons_beside_it_their_room(page, tmp_path):
+    photo = tmp_path / f"{'Sonnenuntergangsaufnahme' * 6}.jpg"
+    photo.write_bytes(make_picture())
+    page.give(photo)
+    page.slide("count", 1)
+    assert page.run() == "done"
+    for width in (1280, 900, 360):
+        page.browser.show(width=width)
+        parts = [page.area(f"#{name}") for name in ("view-photo", "view-result", "other")]
+        for (left, _, wide, _), (following, *_) in itertools.pairwise(parts):
+            assert left + wide <= following, width
+        assert parts[-1][0] + parts[-1][2] <= width
+
+
+@needs_browser
+def test_a_panorama_can_be_painted_on_without_being_a_mere_strip(page, tmp_path):
+    photo = tmp_path / "panorama.jpg"
+    photo.write_bytes(make_picture(4000, 80))
+    page.give(photo)
+    page.choose("kind", "erase")
+    _, _, width, height = page.area("#mask")
+    assert height >= 96
+    assert width > 40 * height
+    assert page.ask("well.scrollWidth > well.clientWidth")
+    assert page.overflow() == 0
+    page.paint((0.02, 0.5), (0.05, 0.5))
+    assert page.text("share") == "less than 1 % of the photo"
+    assert not page.ask("document.getElementById('run').disabled")
+
+
+@needs_browser
+def test_what_is_chosen_is_seen_in_forced_colours_too(page):
+    page.browser.show(forced_colors="active")
+    letters = "getComputedStyle(document.querySelector('{}').parentElement).color"
+    for name in ("kind", "mode"):
+        chosen = page.ask(letters.format(f"[name={name}]:checked"))
+        other = page.ask(letters.format(f"[name={name}]:not(:checked)"))
+        assert chosen != other, name
+    assert page.ask("getComputedStyle(document.getElementById('run')).borderStyle") == "solid"
+
+
+@needs_browser
+def test_of_several_photos_the_first_is_taken_and_the_page_says_so(page):
+    page.ask("""(async () => {
+      const canvas = new OffscreenCanvas(120, 90);
+      canvas.getContext("2d");
+      const blob = await canvas.convertToBlob();
+      const carried = new DataTransfer();
+      for (const name of ["one.png", "two.png"]) carried.items.add(new File([blob], name));
+      well.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true }));
+    })()""")
+    page.until("document.getElementById('trouble').checkVisibility()")
+    assert page.text("trouble") == "One photo at a time: only one.png was taken."
+    assert page.text("name") == "one.png"
+
+
+@needs_browser
+@pytest.mark.parametrize(("field", "shown"), [("file", "name"), ("ref", "ref-name")])
+def test_the_photo_chosen_last_is_taken_though_an_earlier_one_opens_later(page, field, shown):
+    page.ask("""(() => {
+      const open = window.createImageBitmap;
+      window.createImageBitmap = async (file) => {
+        if (file.name === "dusk.jpg") await new Promise((done) => { window.release = done; });
+        return open(file);
+      };
+      const revoke = URL.revokeObjectURL;
+      URL.revokeObjectURL = (url) => { window.revoked = url; revoke.call(URL, url); };
+    })()""")
+    page.put(PHOTOS / "dusk.jpg", field=field)
+    page.until("window.release !== undefined")
+    page.give(PHOTOS / "coffee.jpg", field=field, shown=shown)
+    page.ask("window.release()")
+    page.until("window.revoked !== undefined")
+    assert page.text(shown) == "coffee.jpg"
+
+
+@needs_browser
+def test_a_double_click_is_one_task_and_leaving_it_is_asked_about(page):
+    page.give(PHOTOS / "dusk.jpg")
+    page.ask(
+        "(() => { window.fetch = () => new Promise(() => {}); })()"
+    )  # an engine that takes its time
+    for count in (1, 2):
+        for kind in ("mousePressed", "mouseReleased"):
+            page.mouse(kind, 0.5, 0.5, on="#run", count=count)
+    assert page.ask("document.querySelectorAll('.job').length") == 1
+    page.browser.open(f"{page.address}/")
+    assert page.browser.dialogs == ["beforeunload"]
+    page.browser.open(f"{page.address}/")
+    assert page.browser.dialogs == []
+
+
+@needs_browser
 def test_the_session_is_kept_and_a_result_can_be_gone_on_with(page):
     page.give(PHOTOS / "dusk.jpg")
     page.slide("count", 1)
@@ -650,7 +824,8 @@ def test_a_task_survives_that_the_engine_is_killed_and_started_again(browser, tm
         process.kill()
         process.wait(20)
         page.until("document.getElementById('status').textContent.includes('Trying again')")
-        assert "nothing is lost" in page.text("status")
+        assert page.text("state") == "waiting"
+        assert page.text("status").startswith("The engine does not answer. Trying again in ")
     with serving("--port", address.rpartition(":")[2], *folder):
         assert page.end() == "done"
         page.until("document.querySelectorAll('#strip button').length === 8")

@@ -36,7 +36,7 @@ export function newJob({ photo, kind, title, suffix, form, changed }) {
 export async function run(job) {
   const stopper = new AbortController();
   const told = ({ state = job.state, away = "", seconds = 0 }) => {
-    update(job, { state, away: away && `${away}. Trying again in ${Math.ceil(seconds)} s; nothing is lost.` });
+    update(job, { state, away: away && `${away}. Trying again in ${Math.ceil(seconds)} s.` });
   };
   const options = { signal: stopper.signal, told };
   job.stop = () => stopper.abort();
@@ -79,12 +79,14 @@ function update(job, values) {
 function failureOf(error) {
   if (error instanceof Trouble) return { code: "", text: error.message, advice: "" };
   if (error instanceof Refusal) {
-    return { code: error.code, text: error.message, advice: ADVICE[error.code] ?? "Try again." };
+    return { code: error.code, text: sentence(error.message), advice: ADVICE[error.code] ?? "Try again." };
   }
   const away = error instanceof Away;
   const advice = away ? "See that it runs (ailab serve), and try again." : "Try again, or load this page anew.";
-  return { code: "", text: `${error.message}.`, advice };
+  return { code: "", text: sentence(error.message), advice };
 }
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 function nameOf(job, blob, at, count) {
   const stem = job.photo.name.replace(/\.[^.]*$/, "") || "photo";

@@ -3,12 +3,14 @@
 import { forget, newJob, run, WAITING } from "./jobs.js";
 import { kindNow, order, ready, takeReference } from "./options.js";
 import { onPainted, paintOn, share } from "./paint.js";
-import { open, Trouble } from "./photo.js";
+import { opener, Trouble } from "./photo.js";
 import { card, drop, mark } from "./session.js";
-import { only, resultShown, showPhoto, showResult, tell } from "./viewer.js";
+import { only, resultShown, showPhoto, showResult, stateOf, tell } from "./viewer.js";
 
 const byId = (id) => document.getElementById(id);
 const MOST_JOBS = 24; // with their pictures in memory
+const TITLE = document.title;
+const open = opener();
 let photo = null;
 let job = null; // the one that is shown
 let jobs = [];
@@ -25,6 +27,7 @@ async function take(file) {
     complain(error.message);
     return;
   }
+  if (!opened) return;
   complain("");
   leave();
   const chosenHere = document.activeElement === byId("file");
@@ -40,7 +43,8 @@ function leave() {
 }
 
 /* Say what is wrong with a file, or with an empty text that nothing is any more. */
-function complain(text) {
+function complain(text, mood = "bad") {
+  byId("trouble").className = `words ${mood}`;
   byId("trouble").textContent = text;
   byId("trouble").hidden = !text;
 }
@@ -66,8 +70,11 @@ function show(wanted = result) {
   report();
 }
 
-/* A job that is done is spoken of where its result is seen. */
-const report = () => tell(result || job?.state !== "done" ? job : null);
+/* A job that is done is spoken of where its result is seen; the title is for who looks elsewhere. */
+function report() {
+  tell(result || job?.state !== "done" ? job : null);
+  document.title = job ? `${stateOf(job)[0]} · ${job.photo.name} · ${TITLE}` : TITLE;
+}
 
 /* Say what the large button would do. */
 function offer() {
@@ -88,6 +95,7 @@ function begin() {
     drop(old);
     forget(old, old.photo !== photo && !jobs.some((other) => other.photo === old.photo));
   }
+  complain("");
   run(made);
   show(false);
   toTheTop();
@@ -152,17 +160,27 @@ document.addEventListener("drop", (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
   lit(event, false);
-  const [file] = event.dataTransfer.files;
-  if (onReference(event)) reference(file);
-  else take(file);
+  takeFirst(event.dataTransfer.files, onReference(event) ? reference : take);
 });
-document.addEventListener("paste", (event) => take(event.clipboardData?.files[0]));
+document.addEventListener("paste", (event) => takeFirst(event.clipboardData?.files ?? [], take));
+
+async function takeFirst([file, ...more], taken) {
+  await taken(file);
+  if (more.length && byId("trouble").hidden) complain(`One photo at a time: only ${file.name} was taken.`, "held");
+}
 
 /* --- the buttons ------------------------------------------------------------------------------- */
 
 byId("panel").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!byId("run").disabled) begin();
+});
+/* one task, however often the button is clicked at a time, or how long Enter is held */
+byId("run").addEventListener("click", (event) => {
+  if (event.detail > 1) event.preventDefault();
+});
+byId("panel").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.repeat) event.preventDefault();
 });
 byId("panel").addEventListener("change", (event) => {
   if (event.target.name !== "kind") return offer();
@@ -190,6 +208,10 @@ onPainted((said) => {
   byId("share").textContent = painted ? `${painted < 0.01 ? "less than 1" : Math.round(painted * 100)} % of the photo${many}` : "nothing yet";
   if (said) byId("status").textContent = said;
   offer();
+});
+/* what is still waited for would be lost with the window */
+addEventListener("beforeunload", (event) => {
+  if (jobs.some(({ state }) => WAITING.has(state))) event.preventDefault();
 });
 setInterval(() => {
   if (job && WAITING.has(job.state)) report();

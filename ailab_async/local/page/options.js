@@ -1,7 +1,7 @@
 /* The panel: which operation, with which options, and the form that is sent of them. */
 
 import { asPng } from "./paint.js";
-import { open, prepare, RULES } from "./photo.js";
+import { opener, prepare, RULES } from "./photo.js";
 
 const byId = (id) => document.getElementById(id);
 const panel = byId("panel");
@@ -15,6 +15,7 @@ const MOST_COLORS = 7;
 const FIRST_COLORS = ["#056a6b", "#f2b84b", "#0d3b66"];
 const MORE_COLORS = ["#d1495b", "#8f2d56", "#edae49", "#3066be", "#00798c", "#6a994e", "#f4f1de"];
 
+const open = opener();
 let reference = null;
 
 export const kindNow = () => chosen("kind");
@@ -72,7 +73,7 @@ const DESCRIBED = {
     const index = Number(chosen("style"));
     const name = STYLES[index];
     const suffix = `cartoon-${name.toLowerCase().replaceAll(" ", "-")}`;
-    return { title: `Cartoon · ${name.toLowerCase()}`, suffix, fields: { task_type: "async", index: String(index) } };
+    return { title: `Cartoon · ${name}`, suffix, fields: { task_type: "async", index: String(index) } };
   },
 };
 
@@ -109,6 +110,7 @@ function nameSwatches() {
 
 export async function takeReference(file) {
   const opened = await open(file);
+  if (!opened) return;
   if (reference) URL.revokeObjectURL(reference.url);
   reference = opened;
   byId("ref-shown").src = reference.url;

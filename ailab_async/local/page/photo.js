@@ -15,8 +15,26 @@ const EXTENSIONS = { JPEG: "jpg", PNG: "png", BMP: "bmp", WEBP: "webp" };
 /* What the person in front of the page can do something about. */
 export class Trouble extends Error {}
 
+/* Return what opens files for one place: null, where another file was chosen for it meanwhile. */
+export function opener() {
+  let last = null;
+  return async (file) => {
+    last = file;
+    let opened;
+    try {
+      opened = await open(file);
+    } catch (error) {
+      if (last !== file) return null;
+      throw error;
+    }
+    if (last === file) return opened;
+    URL.revokeObjectURL(opened.url);
+    return null;
+  };
+}
+
 /* Open a file: its size the right way up, an address to show it, and what its bytes say. */
-export async function open(file) {
+async function open(file) {
   const name = file.name || "pasted photo";
   let bitmap;
   try {

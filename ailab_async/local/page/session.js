@@ -1,9 +1,9 @@
 /* What was done in this window, as cards. */
 
-import { seconds, stateOf } from "./viewer.js";
+import { WAITING } from "./jobs.js";
+import { spent, stateOf } from "./viewer.js";
 
 const byId = (id) => document.getElementById(id);
-const MOSAICS = [1, 2, 4, 9];
 const cards = new Map();
 
 /* Show a job's card, made new or brought up to date. */
@@ -23,11 +23,11 @@ export function card(job, chosen) {
   if (item.dataset.look === look) return;
   item.dataset.look = look;
   const head = part("head", part("title", job.photo.name), part(`state ${mood}`, word));
-  const after = job.results.map(({ blob, url }) => preview(blob.type.startsWith("video/") ? "video" : "img", url));
-  const many = MOSAICS.find((room) => room >= after.length) ?? 9;
-  const slot = part(`slot n${many}`, ...(after.length ? after : [job.state === "failed" ? "failed" : "…"]));
-  const pair = part("pair", part("slot", preview("img", job.photo.url)), slot);
-  const foot = part("foot", job.title + (job.ended ? ` · ${seconds(job).toFixed(1)} s` : ""));
+  const after = job.results.map((result) => preview(result, job.photo));
+  const instead = WAITING.has(job.state) ? "…" : (job.failure?.text ?? "");
+  const slot = part("slot", ...(after.length ? after : [part("why", instead)]));
+  const pair = part("pair", part("slot", preview(job.photo)), slot);
+  const foot = part("foot", job.title + (job.ended ? ` · ${spent(job)}` : ""));
   item.firstChild.replaceChildren(head, pair, foot);
 }
 
@@ -39,7 +39,7 @@ export function drop(job) {
 
 /* Mark the card of the job that is shown large. */
 export function mark(job) {
-  for (const [other, item] of cards) item.classList.toggle("shown", other === job);
+  for (const [other, item] of cards) item.firstChild.setAttribute("aria-current", String(other === job));
 }
 
 function part(name, ...content) {
@@ -49,10 +49,8 @@ function part(name, ...content) {
   return element;
 }
 
-function preview(tag, url) {
-  const element = document.createElement(tag);
-  if (tag === "video") Object.assign(element, { muted: true, preload: "metadata" });
-  else element.alt = "";
-  element.src = url;
-  return element;
+function preview({ blob, url }, before) {
+  if (!blob.type.startsWith("video/")) return Object.assign(new Image(), { src: url, alt: "" });
+  /* browsers differ in whether they show the first frame of what does not play */
+  return Object.assign(document.createElement("video"), { src: url, poster: before.url, muted: true, preload: "metadata" });
 }

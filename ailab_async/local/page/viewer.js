@@ -10,6 +10,7 @@ const WORDS = {
   done: ["done", "good", (time, job) => `${whatIs(job.results)} in ${time}`],
   failed: ["failed", "bad", (time) => `After ${time}`],
   stopped: ["stopped", "held", () => "No longer waited for"],
+  away: ["waiting", "held", (time, job) => job.away],
 };
 const whatIs = (results) => {
   if (results.length > 1) return `${results.length} pictures`;
@@ -19,9 +20,11 @@ let at = 0; // which result is shown
 let shownJob = null;
 let shownState = "";
 
-export const stateOf = (job) => WORDS[job.state];
-export const seconds = (job) => ((job.ended || Date.now()) - job.began) / 1000;
-const spent = (job) => (seconds(job) < 10 && job.ended ? `${seconds(job).toFixed(1)} s` : `${Math.round(seconds(job))} s`);
+export const stateOf = (job) => WORDS[job.away ? "away" : job.state];
+export const spent = (job) => {
+  const seconds = ((job.ended || Date.now()) - job.began) / 1000;
+  return `${seconds.toFixed(seconds < 10 && job.ended ? 1 : 0)} s`;
+};
 export const resultShown = () => shownJob?.results[at];
 
 /* Show how it is with a job, or with none. Called for every change and once a second. */
@@ -45,15 +48,15 @@ function describe(job) {
     return;
   }
   const [word, mood, text] = stateOf(job);
-  byId("state").className = `state ${job.away ? "held" : mood}`;
-  byId("state").textContent = job.away ? "away" : word;
-  said(job.away || text(spent(job), job), job);
+  byId("state").className = `state ${mood}`;
+  byId("state").textContent = word;
+  said(text(spent(job), job), job);
   byId("note").textContent = job.note;
   if (job.failure) {
-    byId("failure-code").textContent = job.failure.code;
-    byId("failure-code").hidden = !job.failure.code;
     byId("failure-text").textContent = job.failure.text;
     byId("failure-advice").textContent = job.failure.advice;
+    byId("failure-code").hidden = !job.failure.code;
+    byId("failure-code").replaceChildren(...job.failure.code.split(/(?<=_)/).flatMap((part) => [part, document.createElement("wbr")]));
   }
   byId("stop").hidden = !WAITING.has(job.state);
   byId("again").hidden = job.state !== "stopped" && !job.failure?.advice;
@@ -79,7 +82,8 @@ function said(text, job) {
 
 /* Show a photo alone. */
 export function showPhoto(photo) {
-  put(byId("photo"), photo.url, byId("photo-stage"), photo.width / photo.height);
+  byId("photo").src = photo.url;
+  byId("photo-stage").style.setProperty("--shape", photo.width / photo.height);
   only("photo-stage");
 }
 
@@ -108,7 +112,8 @@ async function pick(number) {
   Array.from(byId("strip").children, (button, other) => button.setAttribute("aria-pressed", String(other === number)));
   if (result.blob.type.startsWith("video/")) {
     const video = byId("video");
-    if (video.src !== result.url) video.src = result.url;
+    if (video.src !== result.url) Object.assign(video, { src: result.url, poster: job.photo.url });
+    video.style.setProperty("--shape", job.photo.width / job.photo.height);
     only("video");
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {}); // its own controls are there
   } else {
@@ -122,11 +127,6 @@ async function pick(number) {
     only("compare");
   }
   tell(job);
-}
-
-function put(image, url, stage, shape) {
-  image.src = url;
-  stage.style.setProperty("--shape", shape);
 }
 
 /* Show one of the things that may stand in the well. */
