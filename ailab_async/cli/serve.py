@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _BACKLOG = 256
-_GRACE_SECONDS = 3
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -40,6 +39,7 @@ def serve(arguments: argparse.Namespace) -> int:
         import uvicorn  # noqa: PLC0415 - an extra
 
         from ..local import LocalEngine  # noqa: PLC0415 - needs an extra
+        from ..local.serving import SWITCH_SECONDS, configuration  # noqa: PLC0415 - as above
 
         keys = arguments.key or [key for key in [os.environ.get("AILAB_ENGINE_KEY", "")] if key]
         engine = LocalEngine(
@@ -59,15 +59,10 @@ def serve(arguments: argparse.Namespace) -> int:
         text = f"cannot listen on {where}: {error.strerror or error}; {_advice(error)}."
         return _complain(text, Exit.UNREACHABLE)
     _log(accesses=arguments.access_log)
-    config = uvicorn.Config(
-        engine.app,
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
+    sys.setswitchinterval(SWITCH_SECONDS)
+    server = uvicorn.Server(configuration(engine.app))
     with listener:
-        return asyncio.run(_serve(engine, uvicorn.Server(config), listener, keyed=bool(keys)))
+        return asyncio.run(_serve(engine, server, listener, keyed=bool(keys)))
 
 
 async def _serve(engine: LocalEngine, server: Any, listener: socket.socket, *, keyed: bool) -> int:

@@ -95,11 +95,15 @@ class Guard:
             await self._app(scope, traffic.bounded(receive, most), traffic.send)
         except ClientDisconnect:
             return
-        except Exception:
-            logger.exception("unexpected trouble in the local engine")
+        except Exception as error:
+            # of what is read and written here everything is in the data folder
+            disk = isinstance(error, OSError)
+            what = "could not use its data folder" if disk else "is in unexpected trouble"
+            logger.exception("the local engine %s", what)
             if traffic.status is not None:
                 raise
-            await failed(Code.UNKNOWN_ERROR)(scope, receive, traffic.send)
+            code = Code.FILE_SERVICE_ERROR if disk else Code.UNKNOWN_ERROR
+            await failed(code)(scope, receive, traffic.send)
         finally:
             traffic.done()
 

@@ -23,7 +23,7 @@ from .queue import QueueFull
 from .tasks import State, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 UPLOAD_SECONDS: Final = 120.0
+SILENT_SECONDS: Final = 20.0
+"""How long nothing may come of an upload: it keeps others from being read."""
+
 RETRY_SECONDS: Final = 5
 BEGIN_SECONDS: Final = 30.0
 """A request that waits for its result is refused when no worker has begun with it so long after
@@ -62,7 +65,7 @@ def submission(offer: Offer) -> Callable[[Request], Awaitable[Response]]:
         async with engine.uploads.held(owner):
             try:
                 with anyio.fail_after(UPLOAD_SECONDS):
-                    form = await read_parts(content_type, request.stream())
+                    form = await read_parts(content_type, _coming(request))
             except TimeoutError:
                 message = f"The upload took longer than {UPLOAD_SECONDS:g} s."
                 raise Refused(Code.ERROR_PARAMETERS, message) from None
@@ -144,6 +147,21 @@ async def openapi(request: Request) -> Response:
 
 
 # --- parts --------------------------------------------------------------------------------------
+
+
+async def _coming(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises `Refused` where it does not go on coming."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            message = f"Nothing came of the upload for {SILENT_SECONDS:g} s."
+            raise Refused(Code.ERROR_PARAMETERS, message) from None
+        yield piece
 
 
 async def _put_down(engine: LocalEngine, pictures: list[bytes]) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def _query_by_task(*, rapidapi: bool) -> dict[str, Any]:
         **_operation(
             "A task by its id",
             _ok(_envelope(extra)),
-            (Code.ERROR_RESOURCE_NOT_FOUND, *_WORK, *_KEYED),
+            (Code.ERROR_RESOURCE_NOT_FOUND, Code.FILE_SERVICE_ERROR, *_WORK, *_KEYED),
         ),
         **_secured(rapidapi=rapidapi),
         "parameters": [_parameter("task_id", _TEXT)],
@@ -159,7 +159,10 @@ def _query_by_job(*, rapidapi: bool) -> dict[str, Any]:
         },
         "required": ["status"],
     }
-    codes = (Code.UNSUPPORTED_PARAMETER_VALUES, Code.ERROR_RESOURCE_NOT_FOUND, *_KEYED)
+    codes = (
+        *(Code.UNSUPPORTED_PARAMETER_VALUES, Code.ERROR_RESOURCE_NOT_FOUND),
+        *(Code.FILE_SERVICE_ERROR, *_KEYED),
+    )
     types = [offer.job_type for offer in OFFERS.values() if offer.job_type]
     return {
         **_operation("A task by its job id", _ok(_envelope({"data": data})), codes),
@@ -181,7 +184,7 @@ def _file() -> dict[str, Any]:
         {"name": header, "in": "header", "schema": _TEXT}
         for header in ("Range", "If-Range", "If-None-Match")
     ]
-    codes = (Code.ERROR_FILE_NOT_FOUND, Code.ERROR_AI_NOT_EXISTS)
+    codes = (Code.ERROR_FILE_NOT_FOUND, Code.ERROR_AI_NOT_EXISTS, Code.FILE_SERVICE_ERROR)
     return {**_operation("A result file", answers, codes), "parameters": [name, *asked]}
 
 

@@ -44,7 +44,7 @@ class QueueFull(Exception):
 
 
 class TaskQueue:
-    """Takes tasks, does them, and knows them until they are a day old."""
+    """Takes tasks, does them, and knows them until a day after their end."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class TaskQueue:
         return True
 
     async def find(self, task_id: str) -> EngineTask | None:
-        """Return a task that is known and not older than 24 hours."""
+        """Return a task that is known, up to 24 hours after its end."""
         task = self._open.get(task_id)
         if task is None and _TASK_ID.fullmatch(task_id):
             task = await self._records.find(task_id=task_id)
@@ -161,8 +161,8 @@ class TaskQueue:
         return None if late else task
 
     async def sweep(self) -> None:
-        """Forget the tasks that are older than 24 hours, and delete old files."""
-        for task in [task for task in self._open.values() if task.ended and self._expired(task)]:
+        """Forget the tasks that ended 24 hours ago, and delete old files."""
+        for task in [task for task in self._open.values() if self._expired(task)]:
             del self._open[task.id], self._open_by_request[task.request_id]
         names = await self._records.sweep(self._clock() - KEPT_SECONDS)
         await self._store.drop(names)
@@ -249,14 +249,17 @@ class TaskQueue:
         task.state = State.SUCCEEDED if problem is None else State.FAILED
         task.over.set()
         word = "PROCESS_SUCCESS" if problem is None else problem.kind.value
-        self._metrics.task_ended(task.work.operation, word, now - task.created)
+        # a clock that was put back must not make sums smaller
+        taken = max(0.0, now - task.created)
+        self._metrics.task_ended(task.work.operation, word, taken)
         try:
             await self._store.drop(task.work.uploads)
         except OSError:
             logger.exception("the local engine could not delete its own files")
 
     def _expired(self, task: EngineTask) -> bool:
-        return self._clock() - task.created > KEPT_SECONDS
+        # from its end on: a clock that is put right after the start of a computer makes none old
+        return task.ended is not None and self._clock() - task.ended > KEPT_SECONDS
 
     async def _sweep_often(self) -> None:
         while True:

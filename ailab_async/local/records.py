@@ -6,8 +6,10 @@ the disk (``synchronous=FULL``) before it returns, in a temporary one nobody wil
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
 import sqlite3
 import threading
 import weakref
@@ -19,7 +21,7 @@ import anyio.to_thread
 from .tasks import EngineTask, Failure, Problem, State, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Records", "RecordsBroken"]
@@ -53,7 +55,7 @@ _T = TypeVar("_T")
 
 
 class RecordsBroken(OSError):
-    """The table cannot be read or written: a full disk, or a file that is not ours."""
+    """The table cannot be read or written: a full disk, damage, or a file that is not ours."""
 
 
 class Records:
@@ -117,7 +119,7 @@ class Records:
         return await self._run(self._results, "1", ())
 
     async def sweep(self, before: float) -> set[str]:
-        """Delete ended tasks submitted before then; return the names of their result files."""
+        """Delete tasks that ended before then; return the names of their result files."""
         return await self._run(self._sweep, before)
 
     async def aclose(self) -> None:
@@ -140,6 +142,8 @@ class Records:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             assert self._path is not None  # noqa: S101 - placed before the first call
+            # what is in it is all that one needs to fetch the results
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(connection, "FULL" if self._durable else "OFF")
@@ -166,7 +170,8 @@ class Records:
 
     def _tasks(self, where: str, values: tuple[Any, ...]) -> list[EngineTask]:
         query = f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY number"  # noqa: S608 - ours
-        return [_task(row) for row in self._open().execute(query, values)]
+        with _as_written():
+            return [_task(row) for row in self._open().execute(query, values)]
 
     def _unfinished(self) -> list[EngineTask]:
         self._do(f"DELETE FROM tasks WHERE awaited AND {_OPEN}", ())  # noqa: S608 - ours
@@ -174,13 +179,14 @@ class Records:
 
     def _results(self, where: str, values: tuple[Any, ...]) -> set[str]:
         query = f"SELECT results FROM tasks WHERE {where}"  # noqa: S608 - ours
-        rows = self._open().execute(query, values)
-        return {name for (names,) in rows for name in json.loads(names)}
+        with _as_written():
+            rows = self._open().execute(query, values)
+            return {name for (names,) in rows for name in json.loads(names)}
 
     def _sweep(self, before: float) -> set[str]:
         if self._connection is None and not self._durable:
             return set()  # nothing was submitted yet
-        old = f"created < ? AND NOT {_OPEN}"
+        old = f"ended < ? AND NOT {_OPEN}"
         names = self._results(old, (before,))
         self._do(f"DELETE FROM tasks WHERE {old}", (before,))  # noqa: S608 - ours
         return names
@@ -189,6 +195,16 @@ class Records:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+@contextlib.contextmanager
+def _as_written() -> Iterator[None]:
+    """Say of values that are not as they were written that the table is damaged."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError) as error:
+        message = f"they hold a task that makes no sense: {error}"
+        raise sqlite3.DatabaseError(message) from error
 
 
 def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:

@@ -193,6 +193,8 @@ def _make_parts(folder: Path) -> None:
     for part in (_UPLOADS, _RESULTS):
         # pictures are nobody's business but the engine's own user's
         (folder / part).mkdir(mode=0o700, exist_ok=True)
+        if not os.access(folder / part, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder / part))
 
 
 def _claim(lock: BinaryIO, folder: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["BY_JOB_SECONDS", "KEPT_SECONDS", "EngineTask", "Failure", "Problem", "State", "Work"]
 
 KEPT_SECONDS: Final = 24 * 3600.0
-"""How long a task and its files are kept, as at the hosted service."""
+"""How long a task and its files are kept after its end; the hosted service keeps them as long."""
 
 BY_JOB_SECONDS: Final = 30 * 60.0
 """How long an ended task is answered for by its job id (the older page, "by job id")."""

@@ -50,8 +50,10 @@ def main() -> None:
     It ends by `os._exit`, also in the middle of a job: when the input is closed, nobody is left
     who wants the result, be it that the engine closed or that its process was killed.
     """
-    # Ctrl-C reaches the whole process group; the engine decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches the whole process group, and what stops a service may signal all that is in
+    # it; but the engine decides when its workers end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(_NICENESS)

@@ -29,6 +29,8 @@ from ailab_async.local import LocalEngine
 import httpx
 
 async def main():
+    # how busy the machine is, is no matter here
+    asyncio.get_running_loop().slow_callback_duration = 60
     engine = LocalEngine(workers=1)
     await engine.start()
     async with engine if %(closed)r else contextlib.nullcontext():

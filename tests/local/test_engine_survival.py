@@ -147,6 +147,73 @@ async def test_records_that_are_not_ours_are_an_error_of_start(tmp_path, talk_to
     await engine.aclose()
 
 
+def change(folder, what):
+    """Change the table of tasks behind an engine's back."""
+    with contextlib.closing(sqlite3.connect(folder / "tasks.sqlite")) as connection:
+        connection.execute(f"UPDATE tasks SET {what}")  # noqa: S608 - our own
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "what", ["state = 0, job = 'x'", "state = 0, uploads = '3'", "results = 1"]
+)
+async def test_a_task_that_makes_no_sense_is_an_error_of_start(tmp_path, talk_to, what):
+    async with talk_to(data=tmp_path) as talk:
+        await talk.end_of(await talk.submit())
+    change(tmp_path, what)
+    engine = LocalEngine(data=tmp_path)
+    with pytest.raises(OSError, match="makes no sense"):
+        await engine.start()
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("what", ["state = 7", "results = 'x'", "problem = '[\"WHATEVER\", 1]'"])
+async def test_a_look_at_a_task_that_makes_no_sense_is_told_so(tmp_path, talk_to, caplog, what):
+    async with talk_to(data=tmp_path) as talk:
+        task_id = await talk.submit()
+        await talk.end_of(task_id)
+        change(tmp_path, what)
+        answer = await talk.look(task_id)
+        assert answer.status_code == 502
+        assert answer.json()["error_detail"]["code"] == "FILE_SERVICE_ERROR"
+        assert str(tmp_path) not in answer.text
+        assert "makes no sense" in caplog.text
+        assert (await talk.end_of(await talk.submit())).status_code == 200
+
+
+@pytest.mark.parametrize("page", range(3))
+async def test_damaged_records_are_never_a_crash(tmp_path, talk_to, page):
+    async with talk_to(data=tmp_path) as talk:
+        done = await talk.submit()
+        await talk.end_of(done)
+        files = files_in(talk.engine)
+    table = tmp_path / "tasks.sqlite"
+    whole = table.read_bytes()
+    assert len(whole) == 4096 * 4
+    at = 4096 * (page + 1)
+    table.write_bytes(whole[:at] + b"\xff" * 4096 + whole[at + 4096 :])
+    engine = LocalEngine(data=tmp_path)
+    with contextlib.suppress(OSError):
+        await engine.start()
+        transport = httpx.ASGITransport(engine.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x.invalid") as http:
+            answer = await http.get(QUERY, params={"task_id": done})
+        assert answer.status_code in {200, 404, 502}
+    await engine.aclose()
+    # whatever it was: nothing of what the records may have been about was deleted
+    assert files == [path.suffix for path in (tmp_path / "results").iterdir()]
+
+
+@needs_signals
+async def test_records_and_pictures_are_nobody_elses_business(tmp_path, talk_to):
+    async with talk_to(data=tmp_path) as talk:
+        await talk.end_of(await talk.submit())
+        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    del modes["engine.lock"]
+    assert modes["tasks.sqlite"] == 0
+    assert set(modes.values()) == {0}
+
+
 async def test_records_that_cannot_be_written_refuse_the_submission(tmp_path, talk_to, monkeypatch):
     from ailab_async.local.records import RecordsBroken
 
@@ -260,6 +327,19 @@ def test_a_killed_server_loses_no_accepted_task_and_does_none_twice(tmp_path, lo
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(named)
     assert not list((tmp_path / "uploads").iterdir())
     assert sorted(attempts for _, attempts, _ in kept.values()) == [1, 1, 2]
+
+
+@needs_signals
+def test_a_stop_that_reaches_the_workers_too_costs_no_attempt(tmp_path, long_job):
+    # as systemd stops a service, where it is not told otherwise: all of its processes at once
+    process, url = serve(tmp_path, start_new_session=True, stderr=subprocess.PIPE)
+    files = {"image": ("a.jpg", long_job["picture"])}
+    task_id = httpx.post(f"{url}{SUBMIT}", files=files, data={"color_count": "8"}).json()["task_id"]
+    until(lambda: list((tmp_path / "results").glob("*.jpg")))
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (0, "")
+    assert rows(tmp_path) == {task_id: (0, 0, [])}
 
 
 def test_a_served_engine_writes_a_line_for_each_request_where_it_is_told_to(tmp_path):

@@ -293,6 +293,30 @@ async def test_a_task_is_forgotten_after_a_day_and_its_files_with_it(talk, monke
     assert file.status_code == 200
 
 
+async def test_a_clock_that_is_put_right_makes_no_open_task_old(talk, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(talk.engine.queue, "_clock", clock)
+    task_id, go = await talk.held()
+    clock.now += 50 * 365 * 24 * 3600
+    await talk.engine.queue.sweep()
+    assert (await talk.look(task_id)).json()["task_status"] == 1
+    go.set()
+    assert (await talk.end_of(task_id)).json()["task_status"] == 2
+    await talk.engine.queue.sweep()
+    assert len(await talk.pictures(task_id)) == 2
+
+
+async def test_a_clock_that_is_put_back_makes_no_sum_smaller(talk, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(talk.engine.queue, "_clock", clock)
+    task_id, go = await talk.held()
+    clock.now -= 500
+    go.set()
+    assert (await talk.end_of(task_id)).json()["task_status"] == 2
+    told = (await talk.http.get("/metrics")).text
+    assert 'task_seconds_sum{operation="hd-color-migration"} 0.000000' in told
+
+
 async def test_the_sweep_deletes_old_files_of_its_own_and_no_other(tmp_path, talk_to):
     async with talk_to(data=tmp_path) as talk:
         orphan = tmp_path / "results" / await talk.engine.store.put(b"x", extension=".jpg")
@@ -376,6 +400,17 @@ async def test_a_folder_that_cannot_be_made_is_an_error_of_start(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     engine = LocalEngine(data=tmp_path / "file" / "data")
     with pytest.raises(OSError, match="file"):
+        await engine.start()
+    await engine.aclose()
+
+
+@needs_signals
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("part", ["uploads", "results"])
+async def test_a_folder_that_cannot_be_written_is_an_error_of_start(tmp_path, part):
+    (tmp_path / part).mkdir(mode=0o500)
+    engine = LocalEngine(data=tmp_path)
+    with pytest.raises(PermissionError, match=part):
         await engine.start()
     await engine.aclose()
 
