@@ -73,6 +73,16 @@ def fastest(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
+def outdoors(width: int, height: int) -> Rgb:
+    """Put the portrait's head before drawn clouds, so that both kinds of motion are asked for."""
+    head, sky = read("portrait", width, height), clouded(width, height)
+    centre, axes = (int(0.43 * width), int(0.2 * height)), (int(0.16 * width), int(0.19 * height))
+    body = np.zeros((height, width), np.uint8)
+    cv2.ellipse(body, centre, axes, 0, 0, 360, 1, -1)
+    body[int(0.37 * height) :] = 1
+    return np.where(body[..., None] > 0, head, sky)
+
+
 def drain(image: Rgb, *, sky: bool, hair: bool) -> None:
     """Make all pictures of a film and keep none."""
     for _ in motion.frames(image, sky=sky, hair=hair):
@@ -86,6 +96,7 @@ def films() -> None:
         ("sky, most of it clouds", clouded(1732, 1155), True, False),
         ("sky, clear at dusk", read("dusk", 1732, 1155), True, False),
         ("hair", read("portrait", 1414, 1414), False, True),
+        ("sky and hair", outdoors(1414, 1414), True, True),
     )
     for name, image, sky, hair in cases:
         plan = fastest(lambda i=image, s=sky, h=hair: motion.frames(i, sky=s, hair=h))

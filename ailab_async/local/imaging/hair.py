@@ -44,7 +44,7 @@ def find_hair(thumbnail: Rgb) -> list[Head]:
     heads = []
     for box in find_faces(thumbnail):
         frame = Frame.around(box, *thumbnail.shape[:2])
-        person = cut_out(thumbnail, frame)
+        person = cut_out(thumbnail, lab, frame)
         hair = hair_of(lab, frame, person, skin_of(lab, frame, person, generic_skin))
         if hair.sum() > _LEAST * box.width * box.height:
             heads.append(Head(box, frame.x, frame.y, hair))

@@ -21,6 +21,9 @@ _Region = NDArray[np.bool_]
 
 _CUT_SIDE = 200
 _CUT_ROUNDS = 3
+_MOST_OF_CHEST = 0.5
+_OTHER_CHROMA, _OTHER_LIGHTNESS = 28, 40
+"""So far from the middle of a face, in CIELAB units, eyes, lips and beards may be, but no cheek."""
 
 
 def find_portrait(thumbnail: Rgb) -> SoftMask | None:
@@ -42,7 +45,7 @@ def find_portrait(thumbnail: Rgb) -> SoftMask | None:
     rough = np.zeros(thumbnail.shape[:2], np.float32)
     for box in faces:
         frame = Frame.around(box, *thumbnail.shape[:2])
-        person = cut_out(thumbnail, frame)
+        person = cut_out(thumbnail, lab, frame)
         skin = skin_of(lab, frame, person, generic_skin)
         rough = np.maximum(rough, np.maximum(skin, hair_of(lab, frame, person, skin)))
     closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -52,7 +55,10 @@ def find_portrait(thumbnail: Rgb) -> SoftMask | None:
 
 @dataclass(frozen=True)
 class Frame:
-    """Pixel coordinates measured in face widths (x) and face heights (y) from the face's centre."""
+    """Pixel coordinates measured in face widths (x) and face heights (y) from the face's centre.
+
+    They lean as the head does.
+    """
 
     x: Floats
     y: Floats
@@ -62,10 +68,12 @@ class Frame:
     def around(cls, box: Box, height: int, width: int) -> "Frame":
         """Return the frame of a face in a picture of this size."""
         y, x = np.mgrid[:height, :width].astype(np.float32)
-        centre_x, centre_y = box.x + box.width / 2, box.y + box.height / 2
+        x -= np.float32(box.x + box.width / 2)
+        y -= np.float32(box.y + box.height / 2)
+        sine, cosine = (float(f(np.radians(box.lean))) for f in (np.sin, np.cos))
         return cls(
-            ((x - centre_x) / box.width).astype(np.float32),
-            ((y - centre_y) / box.height).astype(np.float32),
+            ((cosine * x + sine * y) / box.width).astype(np.float32),
+            ((cosine * y - sine * x) / box.height).astype(np.float32),
             box,
         )
 
@@ -85,8 +93,14 @@ class Frame:
         return self.ellipse(0.02, 0.56, 0.68)
 
 
-def cut_out(thumbnail: Rgb, frame: Frame) -> _Region:
-    """Part the person from the background."""
+def cut_out(thumbnail: Rgb, lab: Floats, frame: Frame) -> _Region:
+    """Part the person from the background.
+
+    Args:
+        thumbnail: the picture.
+        lab: the same in CIELAB.
+        frame: of the person's face.
+    """
     reach = (np.abs(frame.x) < 2.6) & (frame.y > -1.4)
     shoulders = (
         (frame.y > 0.75)
@@ -96,7 +110,11 @@ def cut_out(thumbnail: Rgb, frame: Frame) -> _Region:
     labels = np.full(thumbnail.shape[:2], cv2.GC_BGD, np.uint8)
     labels[reach] = cv2.GC_PR_BGD
     labels[shoulders | frame.ellipse(-0.08, 0.68, 0.9)] = cv2.GC_PR_FGD
-    labels[frame.core] = cv2.GC_FGD
+    # Of a head that is turned aside, background is in the box: what differs much from the middle
+    # of the face is only likely to be person.
+    away = np.abs(lab - np.median(lab[frame.ellipse(0.1, 0.18, 0.2)], axis=0))
+    unlike = (away[..., 1:].sum(axis=-1) > _OTHER_CHROMA) | (away[..., 0] > _OTHER_LIGHTNESS)
+    labels[frame.core & ~unlike] = cv2.GC_FGD
 
     height, width = thumbnail.shape[:2]
     box = frame.box
@@ -124,7 +142,7 @@ def cut_out(thumbnail: Rgb, frame: Frame) -> _Region:
     person = np.zeros(labels.shape, bool)
     whole = cv2.resize(cut, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
     person[top:bottom, left:right] = (whole == cv2.GC_FGD) | (whole == cv2.GC_PR_FGD)
-    return person & reach
+    return _without_holes(person & reach, frame.face)
 
 
 def skin_of(lab: Floats, frame: Frame, person: _Region, generic_skin: _Region) -> Floats:
@@ -139,7 +157,10 @@ def skin_of(lab: Floats, frame: Frame, person: _Region, generic_skin: _Region) -
     darkest = np.percentile(sample[:, 0], 5) - 12
     likely = np.exp(-0.5 * np.maximum(distance - 4, 0)) * (lab[..., 0] > darkest)
     near = (np.abs(frame.x) < 4) & (frame.y > -0.8) & (frame.y < 6.5)
-    likely = np.where(near & (person | (generic_skin & (frame.y > -0.5))), likely, 0)
+    # Away from the head, what is darker than most of the face is as often curtain as arm.
+    lit = lab[..., 0] > np.percentile(sample[:, 0], 25) - 12
+    lit |= frame.ellipse(-0.12, 0.65, 0.9)
+    likely = np.where(near & (person | (generic_skin & lit & (frame.y > -0.5))), likely, 0)
 
     # Of all that has the colour of skin, keep what hangs together with the face, and arms and
     # hands: large pieces inside the person.
@@ -159,7 +180,10 @@ def hair_of(lab: Floats, frame: Frame, person: _Region, skin: Floats) -> Floats:
     x, y, area = frame.x, frame.y, frame.box.width * frame.box.height
     halo = frame.ellipse(-0.12, 1.15, 1.05) & (y < 0.85)
     features = (np.abs(x) < 0.33) & (y > -0.1)
-    hair = halo & person & ~frame.core & (skin < 0.45) & ~features
+    # Light brown hair has the chroma of skin, but is darker than the face it frames.
+    dark = lab[..., 0] < np.median(lab[frame.core & person][:, 0]) - 12
+    dark &= ~frame.face & ~((np.abs(x) < 0.45) & (y > 0.4))
+    hair = halo & person & ~frame.core & ((skin < 0.45) | dark) & ~features
     crown = hair & (y < -0.25) & (np.abs(x) < 0.6)
     if crown.sum() > 20:
         hair &= _mahalanobis(lab, lab[crown], np.array([40.0, 10.0, 10.0])) < 12
@@ -168,7 +192,33 @@ def hair_of(lab: Floats, frame: Frame, person: _Region, skin: Floats) -> Floats:
     for piece in range(1, count):
         inside = pieces == piece
         keep[piece] = inside.sum() > 0.03 * area and y[inside].min() < -0.15
-    return np.asarray(keep[pieces], np.float32)
+    hair = keep[pieces]
+    return np.asarray(hair | _below_the_chin(lab, frame, person & (skin < 0.45), hair), np.float32)
+
+
+def _below_the_chin(lab: Floats, frame: Frame, person: _Region, hair: _Region) -> _Region:
+    """Follow long hair down over the shoulders, unless the clothes have its colour."""
+    area = frame.box.width * frame.box.height
+    below = (frame.y > 0.5) & (frame.y < 2.8) & (np.abs(frame.x) < 1.5)
+    nothing = np.zeros_like(hair)
+    if (hair & below).sum() < 0.02 * area:
+        return nothing
+    ends = person & below
+    ends &= _mahalanobis(lab, lab[hair & (frame.y > 0)], np.array([25.0, 8.0, 8.0])) < 9
+    _, pieces = _pieces(hair | ends)
+    joined = np.isin(pieces, np.unique(pieces[hair])) & ends
+    chest = person & below & (frame.y > 0.85)
+    if (joined & chest).sum() > _MOST_OF_CHEST * chest.sum():
+        return nothing
+    return np.asarray(joined)
+
+
+def _without_holes(person: _Region, within: _Region) -> _Region:
+    """Fill what is cut out of the person but lies in the face altogether: eyes, teeth, glasses."""
+    count, pieces = _pieces(~person)
+    outside = np.zeros(count, bool)
+    outside[np.unique(pieces[~within])] = True
+    return np.asarray(person | ~outside[pieces])
 
 
 def _pieces(region: _Region) -> tuple[int, NDArray[np.intp]]:

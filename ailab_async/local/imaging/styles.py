@@ -47,23 +47,23 @@ def _fairy_tale(scene: Scene) -> Rgb:
     """Model round, soft forms in warm light, without any line."""
     colors = graded(
         scene.smooth,
-        saturation=1.38,
-        contrast=0.95,
-        lift=0.08,
-        dark=(0.008, -0.035),
-        light=(0.010, 0.030),
+        saturation=1.42,
+        contrast=1.0,
+        lift=0.05,
+        dark=(0.012, -0.040),
+        light=(0.014, 0.040),
     )
     colors = _with_skin(scene, colors, graded(scene.smooth, saturation=1.08, lift=0.06))
-    modelled = lit(colors, relief(scene, 0.45))
-    glowing = bloom(modelled, radius=30, strength=0.24)
+    modelled = lit(colors, relief(scene, 0.55))
+    glowing = bloom(modelled, radius=30, strength=0.28)
     return mixed(glowing, (60, 30, 90), np.float32(0.30) * rim(scene.size, reach=0.35))
 
 
 def _two_dimensional(scene: Scene) -> Rgb:
     """Fill clean shapes with few light tones behind thin, dark brown lines."""
-    flat = banded(scene, bands=4, hardness=14)
-    colors = graded(flat, saturation=1.15, contrast=0.86, lift=0.20, dark=(0.004, -0.030))
-    lines = scene.lines(width=0.9, threshold=0.007, softness=0.005, least=40)
+    flat = banded(scene, bands=3, hardness=14)
+    colors = graded(flat, saturation=1.0, contrast=0.80, lift=0.32, dark=(0.004, -0.030))
+    lines = scene.lines(width=1.1, threshold=0.007, softness=0.005, least=40)
     return mixed(colors, (70, 44, 54), lines)
 
 
