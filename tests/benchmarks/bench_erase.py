@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SIDE = 640
-ROUNDS = 3
+ROUNDS = 5
 PATCHES = 3000
 DIRECTIONS = 48
 BIHARMONIC_MOST = 0.05

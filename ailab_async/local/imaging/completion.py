@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import patchmatch, patchwork, seam
+from . import patchmatch, patchwork, pieces, seam
 from .color import Floats, Rgb
 from .patchwork import Places, Search
 
@@ -14,12 +14,13 @@ _Region = NDArray[np.bool_]
 _Shape = tuple[int, int]
 _Index = NDArray[np.intp]
 
-# What is no larger is completed at its full size; what is larger, small first. Each way the coarse
-# completion takes half a second to a second.
-_SMALL_SIDE, _SMALL_HOLE = 640, 25_000
+# What is no larger, or no deeper, is completed at its full size; what is larger, small first. Each
+# way the coarse completion takes half a second to a second.
+_SMALL_SIDE, _SMALL_HOLE = 640, 12_000
+_THIN, _THIN_HOLE = 12.0, 25_000
 _COARSE_SIDE, _COARSE_HOLE = 220, 4_500
 _COARSE_RADIUS = 5
-_TRIES = 3
+_TRIES = 2
 # Up to here every pixel is searched for; larger windows are enlarged from this size.
 _FINE_PIXELS = 1_200_000
 _FINE_HOLE = 300_000
@@ -28,12 +29,16 @@ _COARSE_STEPS = ((8, 1.0), (4, 0.5), (2, 0.2), (1, 0.08), (1, 0.02))
 _COARSE_ROUNDS = 2
 _FINE_STEPS = ((1, 1.5), (2, 8.0), (1, 1.5))
 _FINE_ROUNDS = 2
-_CONTRAST = 1.25
+# So many are searched for once: they take long, and little is left to find.
+_MANY = 50_000
+# What was found by averaging is soft, and looks for soft places: as if it had more contrast. Nearby
+# only: where it may look anywhere, it finds whatever is striking.
+_CONTRAST = 1.4
 _SETTLINGS = 2
 _TOUCHED = 1e-4
 _LEAST_SOURCES = 64
 _MOST_LOST = 0.5
-_DETAIL = 3.0
+_DETAIL = 6.0
 _STRIP = 1 << 18
 _ROW = 4096
 _SEED = 11
@@ -86,7 +91,8 @@ def fill(image: Rgb, hole: _Region, taboo: _Region, *, rim: int) -> Rgb:
     level = _level(image, wide, taboo, first)
     # Where it is cheap, several completions are made, and the one that hangs together best is kept.
     tries = [_complete(level, seed) for seed in range(_TRIES if larger else 1)]
-    coarse, places, _ = min(tries, key=lambda found: found[2])
+    coarse, search = min(tries, key=lambda found: float(found[1].cost.mean()))
+    places = _settled(search)
     for scale in larger:
         level = _level(image, wide, taboo, scale)
         places = _search_nearby(level, places, chance)
@@ -99,8 +105,8 @@ def fill(image: Rgb, hole: _Region, taboo: _Region, *, rim: int) -> Rgb:
     return _enlarged(image, hole, level, solved, places)
 
 
-def _complete(level: _Level, seed: int) -> tuple[Rgb, Places, float]:
-    """Return a completion, the places that it seems to come from, and how far it is from those."""
+def _complete(level: _Level, seed: int) -> tuple[Rgb, Search]:
+    """Return a completion, and the search for the places that it seems to come from."""
     chance = np.random.default_rng(seed)
     filled = patchmatch.complete(
         level.image, level.hole, level.taboo, radius=_COARSE_RADIUS, seed=seed
@@ -113,29 +119,32 @@ def _complete(level: _Level, seed: int) -> tuple[Rgb, Places, float]:
             search.spread(step)
             search.stir(max(1.5, part * max(level.hole.shape)))
         search.jump()
-    misfit = float(search.cost.mean())
-    _settle(search)
-    return filled, search.places, misfit
+    return filled, search
 
 
 def _search_nearby(level: _Level, coarse: Places, chance: np.random.Generator) -> Places:
     """Make the places of a smaller picture exact in a larger one."""
     search = Search(level.image, coarse.enlarge(level.targets), level.sources, chance)
-    for _ in range(_FINE_ROUNDS):
+    rounds = 1 if len(search.places.y) > _MANY else _FINE_ROUNDS
+    for _ in range(rounds):
         rows, columns = search.places.maps()
         filled = np.where(level.hole[..., None], level.image[rows, columns], level.image)
         search.aim(filled, contrast=_CONTRAST)
         for step, reach in _FINE_STEPS:
             search.spread(step)
             search.stir(reach)
-    _settle(search)
-    return search.places
+    return _settled(search)
 
 
-def _settle(search: Search) -> None:
+def _settled(search: Search) -> Places:
+    """Return the places that were found, of neighbours more often the same."""
+    places = search.places
+    if np.ptp(places.y) * np.ptp(places.x) < pieces.MOST:
+        return pieces.joined(search)
     price = float(np.median(search.cost)) + 1
     for _ in range(_SETTLINGS):
         search.settle(price)
+    return search.places
 
 
 def _with_detail(solved: Floats, coarse: Rgb, hole: _Region) -> Floats:
@@ -154,8 +163,10 @@ def _with_detail(solved: Floats, coarse: Rgb, hole: _Region) -> Floats:
 def _scales(hole: _Region, taboo: _Region) -> list[float]:
     """Return the sizes to work at, as parts of the full size, smallest first."""
     area = float(hole.sum())
-    if max(hole.shape) <= _SMALL_SIDE and area <= _SMALL_HOLE:
-        return [1.0]
+    if max(hole.shape) <= _SMALL_SIDE and area <= _THIN_HOLE:
+        depth = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 5)
+        if area <= _SMALL_HOLE or depth.max() <= _THIN:
+            return [1.0]
     first = min(1.0, _COARSE_SIDE / max(hole.shape), np.sqrt(_COARSE_HOLE / area))
     last = min(1.0, np.sqrt(_FINE_PIXELS / hole.size), np.sqrt(_FINE_HOLE / area))
     last = max(first, last)

@@ -20,7 +20,7 @@ _Doubles = NDArray[np.float64]
 
 _SIDE = 700
 _SHORTEST = 12.0
-_OF_THE_GAP = 0.2
+_OF_THE_GAP, _OF_A_BENT_GAP = 0.2, 0.06
 _LEAST_GAP = 2.0
 _NEAR = 5.0
 _STRAIGHT, _BENT = np.radians(9), np.radians(40)
@@ -35,6 +35,7 @@ _FURTHEST_SHIFT = 2
 _MOST_DARKER = 60.0
 _LEAST_CONTRAST = 9.0
 _MOST_BRIDGES = 12
+_FADED = 0.35
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,12 @@ def _ends(image: Rgb, hole: _Region) -> list[_End]:
     if segments is None:
         return []
     away = np.asarray(cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    corners = segments.reshape(-1, 2, 2).astype(np.float64)
+    # Most segments are nowhere near.
+    reach = np.hypot(*(corners[:, 1] - corners[:, 0]).T) + _NEAR + 2
+    near = (_look(away, corners[:, 0]) < reach) | (_look(away, corners[:, 1]) < reach)
     found = []
-    for x0, y0, x1, y1 in segments.reshape(-1, 4).astype(np.float64):
-        first, last = np.array([x0, y0]), np.array([x1, y1])
+    for first, last in corners[near]:
         for start, end in ((first, last), (last, first)):
             length = float(np.hypot(*(end - start)))
             towards = (end - start) / max(length, 1e-6)
@@ -147,13 +151,16 @@ def _pairs(ends: list[_End], hole: _Region) -> list["_Bridge"]:
             other = ends[j]
             gap = other.at - one.at
             length = float(np.hypot(*gap))
-            if length < _LEAST_GAP or min(one.length, other.length) < _OF_THE_GAP * length:
+            if length < _LEAST_GAP:
                 continue
             way = gap / length
             turns = _turn(one.towards, way), _turn(way, -other.towards)
             # Straight, or an arc: it turns as much in its first half as in its second.
             bend = abs(turns[0] - turns[1])
-            if bend > _STRAIGHT or max(abs(turns[0]), abs(turns[1])) > _BENT:
+            most = max(abs(turns[0]), abs(turns[1]))
+            # Two edges that happen to lie on one arc are common, and on one line they are rare.
+            needed = (_OF_THE_GAP + _OF_A_BENT_GAP * most / _BENT) * length
+            if bend > _STRAIGHT or most > _BENT or min(one.length, other.length) < needed:
                 continue
             points = one.at + np.linspace(0, 1, 24)[:, None] * gap
             if _look(hole.astype(np.float32), points).mean() < _INSIDE:
@@ -253,6 +260,8 @@ def _draw(image: Rgb, drawn: Rgb, left: _Region, pair: _Bridge, scale: float) ->
     if not strip.any():
         return
     colors = np.zeros((*strip.shape, 3), np.float32)
+    # What is mixed of two loses its grain: as little as can be done without a visible step.
+    share = np.clip((share - 0.5) / _FADED + 0.5, 0, 1)
     for origin, direction, far, weight in (
         (one, one.towards, along, 1 - share),
         (other, -other.towards, gap - along, share),

@@ -114,8 +114,7 @@ class Search:
         self._places = places
         self._number = np.full(sources.shape, -1, np.intp)
         self._number[places.y, places.x] = np.arange(len(places.y))
-        everyone = np.arange(len(places.y))
-        self._beside = [self._neighbour(everyone, *side) for side in _SIDES]
+        self._beside: dict[int, list[_Index]] = {}
         y, x = places.source_y.copy(), places.source_x.copy()
         lost = ~sources[y, x]
         pick = self._all[chance.integers(0, len(self._all), int(lost.sum()))]
@@ -140,7 +139,7 @@ class Search:
         where = (places.y - box[0].start) * part.shape[1] + places.x - box[1].start
         self._target = wanted[where]
         self._target *= np.where(_LEVELS, np.float32(1), np.float32(contrast))
-        self.cost = self._distance(np.arange(len(self._y)), self._y, self._x)
+        self.cost = self._distance(slice(None), self._y, self._x)
 
     @property
     def places(self) -> Places:
@@ -149,13 +148,11 @@ class Search:
 
     def spread(self, step: int) -> None:
         """Try what suits the neighbours ``step`` pixels away."""
-        everyone = np.arange(len(self._y))
-        for down, right in _SIDES:
-            down, right = down * step, right * step  # noqa: PLW2901 - the side, that far
-            near = self._neighbour(everyone, down, right)
-            which = np.flatnonzero(near >= 0)
-            near = near[which]
-            self._try(which, self._y[near] - down, self._x[near] - right)
+        for near, (down, right) in zip(self._neighbours(step), _SIDES, strict=True):
+            # Most pixels have the place already: theirs are not looked at any further.
+            y, x = self._y[near] - down * step, self._x[near] - right * step
+            which = np.flatnonzero((near >= 0) & ((y != self._y) | (x != self._x)))
+            self._try(which, y[which], x[which])
 
     def stir(self, reach: float) -> None:
         """Try random places at most ``reach`` pixels from the present ones."""
@@ -169,6 +166,17 @@ class Search:
         pick = self._all[self._chance.integers(0, len(self._all), count)]
         self._try(np.arange(count), *np.divmod(pick, self._shape[1]))
 
+    def price(self, down: int, right: int) -> Floats:
+        """Return what each pixel would cost if it came from so far away; infinite: not allowed."""
+        y, x = self._places.y + down, self._places.x + right
+        which = np.flatnonzero(self._inside(y, x))
+        y, x = y[which], x[which]
+        source = self._sources[y, x]
+        which = which[source]
+        prices = np.full(len(self._y), np.inf, np.float32)
+        prices[which] = self._distance(which, y[source], x[source])
+        return prices
+
     def settle(self, price: float) -> None:
         """Let pixels follow their neighbours.
 
@@ -178,13 +186,14 @@ class Search:
         """
         # As on a chessboard: of two neighbours only one moves at a time.
         odd = (self._places.y + self._places.x) % 2
-        for beside, (down, right) in zip(self._beside, _SIDES, strict=True):
+        neighbours = self._neighbours(1)
+        for beside, (down, right) in zip(neighbours, _SIDES, strict=True):
             for color in (0, 1):
                 which = np.flatnonzero((odd == color) & (beside >= 0))
                 near = beside[which]
                 which, y, x = self._allowed(which, self._y[near] - down, self._x[near] - right)
                 saved = np.zeros(len(which), np.float32)
-                for other, (side_down, side_right) in zip(self._beside, _SIDES, strict=True):
+                for other, (side_down, side_right) in zip(neighbours, _SIDES, strict=True):
                     near = other[which]
                     there = near >= 0
                     near_y, near_x = self._y[near] - side_down, self._x[near] - side_right
@@ -192,12 +201,19 @@ class Search:
                     saved -= there & (near_y == self._y[which]) & (near_x == self._x[which])
                 self._accept(which, y, x, np.float32(price) * saved)
 
-    def _neighbour(self, which: _Index, down: int, right: int) -> _Index:
-        """Return the numbers of the pixels so far away, -1 where none of them is searched for."""
+    def _neighbours(self, step: int) -> list[_Index]:
+        """Return for each side the numbers of the pixels so far away, -1 where there are none."""
+        if step not in self._beside:
+            # One picture of the numbers with a frame round it: nothing lies outside of that.
+            number = np.pad(self._number, step, constant_values=-1)
+            y, x = self._places.y + step, self._places.x + step
+            self._beside[step] = [number[y + step * d, x + step * r] for d, r in _SIDES]
+        return self._beside[step]
+
+    def _inside(self, y: _Index, x: _Index) -> _Region:
+        # As numbers without a sign what is below 0 is large, too.
         height, width = self._shape
-        y, x = self._places.y[which] + down, self._places.x[which] + right
-        near = self._number[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
-        return np.where((y >= 0) & (y < height) & (x >= 0) & (x < width), near, -1)
+        return np.asarray((y.view(np.uintp) < height) & (x.view(np.uintp) < width))
 
     def _try(self, which: _Index, y: _Index, x: _Index) -> None:
         which, y, x = self._allowed(which, y, x)
@@ -205,8 +221,7 @@ class Search:
 
     def _allowed(self, which: _Index, y: _Index, x: _Index) -> tuple[_Index, _Index, _Index]:
         """Leave out what is no source, and what is no change."""
-        height, width = self._shape
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        inside = self._inside(y, x)
         inside &= (y != self._y[which]) | (x != self._x[which])
         which, y, x = which[inside], y[inside], x[inside]
         source = self._sources[y, x]
@@ -218,7 +233,7 @@ class Search:
         which = which[better]
         self._y[which], self._x[which], self.cost[which] = y[better], x[better], cost[better]
 
-    def _distance(self, which: _Index, y: _Index, x: _Index) -> Floats:
+    def _distance(self, which: _Index | slice, y: _Index, x: _Index) -> Floats:
         away = np.take(self._descriptors, y * self._shape[1] + x, axis=0)
         away -= self._target[which]
         return np.asarray(np.einsum("nk,nk->n", away, away), np.float32)

@@ -22,6 +22,7 @@ _STEPS = 24
 _FIRST_STEPS = 60
 _ENOUGH = 1e-3
 _HALF = 0.5
+_LEAST = 1e-12
 
 
 def blend(image: Rgb, hole: _Region, rows: _Index, columns: _Index) -> Floats:
@@ -68,7 +69,9 @@ def _blend(
         missing *= one | other
         surplus[second] += missing
         surplus[first] -= missing
-    here += _solve(surplus, hole, np.float32(_SCREEN))
+    # One channel at a time is three times as fast as all side by side.
+    for channel in range(here.shape[2]):
+        here[..., channel] += _solve(surplus[..., channel].copy(), hole, _SCREEN)
     return np.asarray(np.clip(here, 0, 255), np.float32)
 
 
@@ -78,8 +81,8 @@ def _pairs(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     return ((low, every), (high, every)) if axis == 0 else ((every, low), (every, high))
 
 
-def _solve(right: Floats, hole: _Region, screen: np.float32) -> Floats:
-    """Solve (screen - Laplacian) x = right inside of the hole, x = 0 outside of it.
+def _solve(right: Floats, hole: _Region, screen: float) -> Floats:
+    """Solve (screen - Laplacian) x = right inside of the hole, x = 0 outside of it: one channel.
 
     The coarse solution comes first, from the picture at half its size; conjugate gradients do the
     rest.
@@ -90,7 +93,7 @@ def _solve(right: Floats, hole: _Region, screen: np.float32) -> Floats:
         size = ((width + 1) // 2, (height + 1) // 2)
         inner = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > _HALF
         smaller = 4 * np.asarray(cv2.resize(right, size, interpolation=cv2.INTER_AREA), np.float32)
-        coarse = _solve(smaller * inner[..., None], inner, 4 * screen)
+        coarse = _solve(smaller * inner, inner, 4 * screen)
         start = np.asarray(
             cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
         )
@@ -99,24 +102,15 @@ def _solve(right: Floats, hole: _Region, screen: np.float32) -> Floats:
 
 
 def _conjugate_gradients(
-    right: Floats, start: Floats, hole: _Region, screen: np.float32, steps: int
+    right: Floats, start: Floats, hole: _Region, screen: float, steps: int
 ) -> Floats:
-    inside = hole[..., None].astype(np.float32)
-    degree = np.full(hole.shape, 4, np.float32)
-    for axis in (0, 1):
-        # The picture's own border pulls at nothing.
-        np.moveaxis(degree, axis, 0)[0] -= 1
-        np.moveaxis(degree, axis, 0)[-1] -= 1
-    degree = (degree + screen)[..., None]
+    inside = hole.astype(np.float32)
+    stencil = np.array([[0, -1, 0], [-1, 4 + screen, -1], [0, -1, 0]], np.float32)
 
     def apply(x: Floats) -> Floats:
-        y = degree * x
-        y[1:] -= x[:-1]
-        y[:-1] -= x[1:]
-        y[:, 1:] -= x[:, :-1]
-        y[:, :-1] -= x[:, 1:]
-        y *= inside
-        return y
+        # Beyond its border the picture goes on as it is: what lies there pulls at nothing.
+        y = cv2.filter2D(x, -1, stencil, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.multiply(y, inside, dst=y), np.float32)
 
     x = start * inside
     residual = right * inside - apply(x)
@@ -124,18 +118,16 @@ def _conjugate_gradients(
     energy = _dot(residual, residual)
     goal = _ENOUGH**2 * max(float(hole.sum()), 1.0)
     for _ in range(steps):
-        if float(energy.max()) < goal:
+        if energy < goal:
             break
         change = apply(direction)
-        length = energy / np.maximum(_dot(direction, change), np.float32(1e-12))
-        x += length * direction
-        residual -= length * change
+        length = energy / max(_dot(direction, change), _LEAST)
+        cv2.scaleAdd(direction, length, x, dst=x)
+        cv2.scaleAdd(change, -length, residual, dst=residual)
         before, energy = energy, _dot(residual, residual)
-        direction *= energy / np.maximum(before, np.float32(1e-12))
-        direction += residual
+        cv2.scaleAdd(direction, energy / max(before, _LEAST), residual, dst=direction)
     return x
 
 
-def _dot(one: Floats, other: Floats) -> Floats:
-    """Return the inner product of each channel."""
-    return np.asarray(np.einsum("yxc,yxc->c", one, other), np.float32)
+def _dot(one: Floats, other: Floats) -> float:
+    return float(np.einsum("yx,yx->", one, other))
