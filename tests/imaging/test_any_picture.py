@@ -59,6 +59,27 @@ def test_strips_give_the_same_as_one_piece(portrait, rows):
     assert (lut.apply(portrait, table, mask, strip_rows=rows) == whole).all()
 
 
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_strips_do_not_show_in_the_texture(coffee, rows):
+    """What a blur takes from the rows above and below is the same wherever a strip ends."""
+    table = lut.build(lambda lab: lab * np.float32([1, -2, -2]))
+    part = coffee[100:210]
+    whole = lut.apply(part, table, texture=0.7, strip_rows=len(part))
+    assert (lut.apply(part, table, texture=0.7, strip_rows=rows) == whole).all()
+
+
+def test_texture_is_added_as_often_as_asked(coffee):
+    """Grain on grey through a table that blows it up: kept out, it stays what it was."""
+    grain = np.random.default_rng(5).normal(0, 2, (90, 90, 1))
+    image = np.clip(128 + grain, 0, 255).round().astype(np.uint8).repeat(3, axis=2)
+    table = lut.build(lambda lab: (lab - [0.6, 0, 0]) * [3, 1, 1] + [0.6, 0, 0])
+    blown = lut.apply(image, table)[..., 0].std()
+    assert blown > 2.5 * image.std()
+    for texture in (0, 0.5, 1):
+        kept = lut.apply(image, table, texture=texture)[..., 0].std()
+        assert kept == pytest.approx(texture * image.std(), abs=0.45 * image.std())
+
+
 def test_a_map_that_changes_nothing_is_off_by_rounding_alone(photo):
     result = lut.apply(photo, lut.build(lambda lab: lab))
     assert abs(result.astype(int) - photo).max() <= 2

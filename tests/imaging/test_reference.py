@@ -5,7 +5,7 @@ import pytest
 
 from ailab_async.local.imaging.recolor import recolor_reference
 
-from .measures import kept_detail, wasserstein
+from .measures import kept_detail, noise_gain, wasserstein
 
 
 def reference(image, goal, degree):
@@ -25,13 +25,30 @@ def test_each_degree_comes_closer_to_the_reference(pair):
     series = [wasserstein(reference(image, goal, d / 5), goal) for d in range(6)]
     assert (np.diff(series) < 0).all()
     assert series[2] < 0.75 * series[0]
-    assert series[5] < 0.3 * series[0]
+    assert series[5] < 0.2 * series[0]
 
 
 def test_detail_stays(pair):
     image, goal = pair
     assert kept_detail(image, reference(image, goal, 0.4)) > 0.97
-    assert kept_detail(image, reference(image, goal, 1)) > 0.94
+    # A night sky that becomes a bright table is stretched most where it is plainest.
+    assert kept_detail(image, reference(image, goal, 1)) > 0.92
+
+
+def test_grain_stays_near_what_contrast_allows(pair):
+    image, goal = pair
+    assert noise_gain(image, reference(image, goal, 0.4)) < 1.4
+    assert noise_gain(image, reference(image, goal, 1)) < 2
+
+
+def test_no_halo_stands_round_what_is_dark_before_a_sky(dusk, coffee):
+    """Beside an edge the sky has the colour that it has further off, though the edge is steep."""
+    image = np.ascontiguousarray(dusk.copy())
+    image[100:300, 200:600] = (60, 70, 110)
+    image[100:300, 400:405] = (15, 12, 10)
+    result = reference(image, coffee, 1).astype(int)
+    beside, further = result[120:280, [397, 398, 407, 408]], result[120:280, 340:360]
+    assert abs(beside - further.mean(axis=(0, 1))).max() < 8
 
 
 def test_a_picture_is_its_own_reference(coffee):

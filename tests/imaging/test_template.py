@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from ailab_async.local.imaging.recolor import recolor_template
 
-from .measures import difference, kept_detail, palette_coverage, palette_distance
+from .measures import (
+    difference,
+    kept_detail,
+    noise_gain,
+    palette_coverage,
+    palette_distance,
+)
 
 TEMPLATES = {
     "one blue": [(0x30, 0x60, 0xC0)],
@@ -55,6 +61,15 @@ def test_each_degree_changes_more(photo):
     change = [difference(photo, template(photo, colors, d / 5)).mean() for d in range(6)]
     assert change[0] == 0
     assert (np.diff(change) > 0.5).all()
+
+
+def test_pure_colours_are_not_harsh(photo):
+    """Red and blue are as far apart as colours can be: every grain between them would show."""
+    for colors in ([(0xDB, 0x0D, 0x0D), (0x0E, 0x0C, 0xBB)], [(0, 0xC8, 0), (0xD0, 0, 0xD0)]):
+        result = template(photo, colors, 1)
+        assert kept_detail(photo, result) > 0.9
+        assert noise_gain(photo, result) < 3.3
+        assert palette_distance(result, colors) < 0.7 * palette_distance(photo, colors)
 
 
 def test_detail_stays(photo):

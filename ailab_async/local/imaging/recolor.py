@@ -2,8 +2,9 @@
 
 Each mode reads the colours off a thumbnail, makes one map of colours (see `lut`), and sends the
 full picture through it. People are found on the same thumbnail: their skin, head and hair do not
-count in the reading, and keep their pixels in the result. `degree` is the strength, 0 to 1; at 0
-the result is the picture itself.
+count in the reading, and keep their pixels in the result. With a `protect_mask` nobody is looked
+for: what it covers does not count and keeps its pixels. `degree` is the strength, 0 to 1; at 0 the
+result is the picture itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from . import lut
 from .color import Floats, Rgb, rgb_to_oklab
-from .lut import ColorMap
-from .mask import SoftMask
+from .keep import Keep, KeepMask
+from .lut import ColorMap, Mask
 from .optimal_transport import transport_map
 from .portrait import find_portrait
 from .template import template_map
@@ -30,6 +31,7 @@ _REFERENCE_SIDE = 256
 _SAMPLE_SIDE = 160
 _LEAST_SAMPLE = 0.05
 _HALF = 0.5
+_LEAST_CONTRAST = 1e-3
 _MOST_VIVID = 1.4
 _GREY_BELOW, _COLORFUL_ABOVE = 0.012, 0.035
 _TINT_CHROMA = 0.11
@@ -65,7 +67,12 @@ def auto_vividness(degree: float) -> float:
 
 
 def recolor_auto(
-    image: Rgb, *, color_count: int, degree: float, protect: bool = True
+    image: Rgb,
+    *,
+    color_count: int,
+    degree: float,
+    protect: bool = True,
+    protect_mask: Keep | None = None,
 ) -> Iterator[Rgb]:
     """Make pictures whose hues are spread evenly over the hue circle.
 
@@ -79,16 +86,28 @@ def recolor_auto(
         color_count: how many pictures, at least 1.
         degree: strength, 0..1.
         protect: keep skin, heads and hair.
+        protect_mask: what keeps its colours, instead of the people that would be looked for:
+            height x width of the picture, `bool`, `uint8` 0..255, or a float 0..1. Half covered
+            and more does not count for the colours of the picture, unless that is all but all.
 
-    Yields:
-        `color_count` new pictures of the input's size, in order of rising hue angle; each is made
-        when it is asked for, so that only one needs to be held.
+    Returns:
+        An iterator over `color_count` new pictures of the input's size, in order of rising hue
+        angle; each is made when it is asked for, so that only one needs to be held.
+
+    Raises:
+        ValueError: `protect_mask` has another size or type, or values outside of 0..1.
     """
+    # Here, not in the generator: what is wrong is said when it is called.
+    keep = _checked(image, protect_mask)
     if degree <= 0:
-        for _ in range(color_count):
-            yield image.copy()
-        return
-    colors, portrait = _read(image, protect=protect)
+        return (image.copy() for _ in range(color_count))
+    return _turned(image, color_count, degree, protect=protect, keep=keep)
+
+
+def _turned(
+    image: Rgb, color_count: int, degree: float, *, protect: bool, keep: KeepMask | None
+) -> Iterator[Rgb]:
+    colors, portrait = _read(image, protect=protect, keep=keep)
     greyness = _greyness(colors)
     vividness = auto_vividness(degree)
     for number, angle in enumerate(auto_angles(color_count, degree)):
@@ -99,29 +118,48 @@ def recolor_auto(
 
 
 def recolor_template(
-    image: Rgb, *, colors: Sequence[tuple[int, int, int]], degree: float, protect: bool = True
+    image: Rgb,
+    *,
+    colors: Sequence[tuple[int, int, int]],
+    degree: float,
+    protect: bool = True,
+    protect_mask: Keep | None = None,
 ) -> Rgb:
     """Make the colours of a template the main colours of a picture.
 
     Colours move by `degree` of the way in OKLab. Lightness moves with them along one rising curve
-    of bounded slope, 65 % as far as the template's own lightness would have it.
+    of bounded slope, 80 % as far as the template's own lightness would have it.
 
     Args:
         image: height x width x 3.
         colors: 1 to 7 colours, red, green and blue 0..255.
         degree: strength, 0..1.
         protect: keep skin, heads and hair.
+        protect_mask: what keeps its colours, instead of the people that would be looked for:
+            height x width of the picture, `bool`, `uint8` 0..255, or a float 0..1. Half covered
+            and more does not count for the colours of the picture, unless that is all but all.
 
     Returns:
         A new picture of the same size.
+
+    Raises:
+        ValueError: `protect_mask` has another size or type, or values outside of 0..1.
     """
+    keep = _checked(image, protect_mask)
     if degree <= 0:
         return image.copy()
-    found, portrait = _read(image, protect=protect)
-    return lut.apply(image, lut.build(_part(template_map(found, colors), degree)), portrait)
+    found, portrait = _read(image, protect=protect, keep=keep)
+    return _moved(image, found, template_map(found, colors), degree, portrait)
 
 
-def recolor_reference(image: Rgb, reference: Rgb, *, degree: float, protect: bool = True) -> Rgb:
+def recolor_reference(
+    image: Rgb,
+    reference: Rgb,
+    *,
+    degree: float,
+    protect: bool = True,
+    protect_mask: Keep | None = None,
+) -> Rgb:
     """Give a picture the colours of another one.
 
     Colours move by `degree` of the way in OKLab, lightness among them.
@@ -132,33 +170,57 @@ def recolor_reference(image: Rgb, reference: Rgb, *, degree: float, protect: boo
         degree: strength, 0..1.
         protect: keep skin, heads and hair of the picture, and do not read colours off those of
             the reference.
+        protect_mask: what keeps its colours, instead of the people that would be looked for:
+            height x width of the picture, `bool`, `uint8` 0..255, or a float 0..1. Half covered
+            and more does not count for the colours of the picture, unless that is all but all.
 
     Returns:
         A new picture of the first one's size.
+
+    Raises:
+        ValueError: `protect_mask` has another size or type, or values outside of 0..1.
     """
+    keep = _checked(image, protect_mask)
     if degree <= 0:
         return image.copy()
-    found, portrait = _read(image, protect=protect)
+    found, portrait = _read(image, protect=protect, keep=keep)
     wanted, _ = _read(reference, protect=protect, side=_REFERENCE_SIDE)
-    return lut.apply(image, lut.build(_part(transport_map(found, wanted), degree)), portrait)
+    return _moved(image, found, transport_map(found, wanted), degree, portrait)
+
+
+def _checked(image: Rgb, mask: Keep | None) -> KeepMask | None:
+    return None if mask is None else KeepMask.checked(mask, *image.shape[:2])
 
 
 def _read(
-    image: Rgb, *, protect: bool, side: int = _PORTRAIT_SIDE
-) -> tuple[Floats, SoftMask | None]:
-    """Return the OKLab colours of a picture without its people, and where those are."""
+    image: Rgb, *, protect: bool, keep: KeepMask | None = None, side: int = _PORTRAIT_SIDE
+) -> tuple[Floats, Mask | None]:
+    """Return the OKLab colours of a picture without what is kept of it, and the mask of that."""
     thumbnail = _shrink(image, side)
-    portrait = find_portrait(thumbnail) if protect else None
     small = _shrink(thumbnail, _SAMPLE_SIDE)
+    height, width = small.shape[:2]
+    mask: Mask | None = keep
+    kept = None if keep is None else keep.shrunk(height, width)
+    if keep is None and protect and (portrait := find_portrait(thumbnail)) is not None:
+        mask = portrait
+        size = (width, height)
+        kept = np.asarray(
+            cv2.resize(portrait.coarse, size, interpolation=cv2.INTER_AREA), np.float32
+        )
     colors = rgb_to_oklab(small.reshape(-1, 3) / np.float32(255))
-    if portrait is not None:
-        size = (small.shape[1], small.shape[0])
-        people = cv2.resize(portrait.coarse, size, interpolation=cv2.INTER_AREA).ravel()
-        others = people < _HALF
+    if kept is not None:
+        others = kept.ravel() < _HALF
         # Where there is next to nothing but a face, its colours are the picture's.
         if others.mean() > _LEAST_SAMPLE:
             colors = colors[others]
-    return colors, portrait
+    return colors, mask
+
+
+def _moved(image: Rgb, found: Floats, full: ColorMap, degree: float, kept: Mask | None) -> Rgb:
+    """Send a picture a part of the way through a map; its grain grows no stronger than it was."""
+    contrast = full(found)[:, 0].std() / max(float(found[:, 0].std()), _LEAST_CONTRAST)
+    texture = 1 + degree * (min(1.0, float(contrast)) - 1)
+    return lut.apply(image, lut.build(_part(full, degree)), kept, texture=texture)
 
 
 def _shrink(image: Rgb, side: int) -> Rgb:

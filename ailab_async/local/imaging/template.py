@@ -22,16 +22,16 @@ _LEAST_SHARE = 0.05
 _UNUSED_PRICE = 0.04
 # How far lightness goes towards the template's: all the way would turn a landscape into a night
 # scene because the template holds two dark colours.
-_LIGHTNESS_PART = 0.65
+_LIGHTNESS_PART = 0.8
 _LEAST_SLOPE, _MOST_SLOPE = 0.4, 2.2
 _CURVE_NODES = 65
 _LEAST_SOFTNESS = 0.006
 _MOST_GAIN = 0.8
 # How much of the distance to its main colour each colour gives up.
-_GATHER = 0.35
+_GATHER = 0.5
 _CORRECTIONS = 2
 _CORRECTION_STEP = 0.8
-_MOST_CORRECTION = 1.15
+_MOST_CORRECTION = 1.5
 _CORRECTION_SAMPLE = 3000
 
 
