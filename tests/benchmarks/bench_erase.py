@@ -1,7 +1,7 @@
 """Fill held-out holes in photographs: the local engine against the usual ways of inpainting.
 
-Run as `python tests/benchmarks/bench_erase.py` where `ailab-async[local]` and `scikit-image` are
-installed. Parts of photographs are covered with random masks and filled by each contestant in
+Run as `python tests/benchmarks/bench_erase.py` where `ailab-async[local]` and the benchmarks'
+dependencies are installed. Parts of photographs are covered with random masks and filled by each contestant in
 turn, on one core; then one hole in a picture of 4 megapixels. Nothing is asserted: read the
 figures.
 
@@ -13,23 +13,20 @@ grey levels: less is better, and the true content is not at 0 either. "seconds" 
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 from patchmatch import patch_match
+from photographs import photographs
 from skimage.restoration import inpaint_biharmonic
 
-from ailab_async.local.imaging import codec
 from ailab_async.local.imaging.erasure import erase
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
-SIDE = 640
 ROUNDS = 5
 PATCHES = 3000
 DIRECTIONS = 48
@@ -37,16 +34,12 @@ BIHARMONIC_MOST = 0.05
 LARGE = (2500, 1600)
 
 
-def photographs() -> dict[str, Picture]:
-    """Return six real photographs of at most 640 pixels."""
-    found = {
-        name: codec.decode((PICTURES / f"{name}.jpg").read_bytes())
-        for name in ("portrait", "dusk", "coffee")
-    }
-    for name in ("chelsea", "brick", "gravel"):
-        picture = getattr(skimage.data, name)()
-        found[name] = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-    return {name: np.ascontiguousarray(picture[:SIDE, :SIDE]) for name, picture in found.items()}
+def pictures() -> dict[str, Picture]:
+    """Return eight real photographs of at most 640 pixels, and two of one texture each."""
+    found = photographs()
+    for name in ("brick", "gravel"):
+        found[name] = np.repeat(getattr(skimage.data, name)()[..., None], 3, axis=2)
+    return found
 
 
 def blob(shape: tuple[int, ...], chance: np.random.Generator, share: float) -> Mask:
@@ -163,7 +156,7 @@ def compare(kind: str) -> None:
     """Let all contestants fill the same holes and print their means."""
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in CONTESTANTS}
     truth = []
-    for number, image in enumerate(photographs().values()):
+    for number, image in enumerate(pictures().values()):
         for turn in range(ROUNDS):
             chance = np.random.default_rng(100 + number + 1000 * turn)
             mask = MASKS[kind](image.shape, chance)
@@ -187,7 +180,7 @@ def compare(kind: str) -> None:
 def large() -> None:
     """Fill a hole of 3 % in 4 megapixels."""
     image = np.asarray(
-        cv2.resize(photographs()["coffee"], LARGE, interpolation=cv2.INTER_CUBIC), np.uint8
+        cv2.resize(pictures()["coffee"], LARGE, interpolation=cv2.INTER_CUBIC), np.uint8
     )
     grain = np.random.default_rng(4).normal(0, 4, (*image.shape[:2], 1))
     image = np.clip(image + grain, 0, 255).astype(np.uint8)
