@@ -63,7 +63,8 @@ def _recolor(job: Job, pictures: Sequence[bytes]) -> Made:
             colors = [(red, green, blue) for red, green, blue in job["colors"]]
             made = iter([recolor.recolor_template(image, colors=colors, degree=degree)])
         case "REF_PIC":
-            reference = decode(pictures[1])
+            # its colours are read off a thumbnail: a large JPEG need not be decoded whole
+            reference = decode(pictures[1], at_least=recolor.REFERENCE_SIDE)
             made = iter([recolor.recolor_reference(image, reference, degree=degree)])
         case unknown:
             message = f"no such mode: {unknown}"

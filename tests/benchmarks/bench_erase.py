@@ -1,9 +1,9 @@
 """Fill held-out holes in photographs: the local engine against the usual ways of inpainting.
 
 Run as `python tests/benchmarks/bench_erase.py` where `ailab-async[local]` and the benchmarks'
-dependencies are installed. Parts of photographs are covered with random masks and filled by each contestant in
-turn, on one core; then one hole in a picture of 4 megapixels. Nothing is asserted: read the
-figures.
+dependencies are installed. Parts of photographs are covered with random masks and filled by each
+contestant in turn, on one core; then one hole in a picture of 4 megapixels. Nothing is asserted:
+read the figures.
 
 PSNR compares with what was covered, and rewards blur. "detail" is the steepness inside the hole as
 a part of the true one: 1 is as sharp as the photograph, and less is blurred. "patches" is the

@@ -62,7 +62,7 @@ def ours(image: bytes, reference: bytes) -> tuple[float, bytes]:
     from ailab_async.local.imaging import codec, recolor
 
     cv2.setNumThreads(1)
-    source, goal = codec.decode(image), codec.decode(reference, at_least=256)
+    source, goal = codec.decode(image), codec.decode(reference, at_least=recolor.REFERENCE_SIDE)
     start = time.perf_counter()
     result = recolor.recolor_reference(source, goal, degree=1)
     core = time.perf_counter() - start
@@ -198,8 +198,8 @@ def tables(photograph: str) -> None:
     tiles = np.ascontiguousarray(nodes.swapaxes(0, 1).reshape(lut.NODES, -1, 3) * 255)
     curve = np.arange(256, dtype=np.uint8)[::-1].copy()
     ways = {
-        "lut.apply": lambda part: lut.apply(part, table),
-        "lut.apply, texture kept out": lambda part: lut.apply(part, table, texture=1.0),
+        "lut.apply": lambda part: lut.apply(part, table, threads=1),
+        "lut.apply, texture kept out": lambda part: lut.apply(part, table, texture=1.0, threads=1),
         "Pillow, the whole at once": lambda part: np.asarray(Image.fromarray(part).filter(table)),
         "numpy, trilinear": lambda part: _trilinear(part, nodes),
         "OpenCV remap on tiles, two slices": lambda part: _remap(part, tiles),

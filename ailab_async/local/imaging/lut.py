@@ -10,6 +10,7 @@ fine texture of a picture can be kept out of the table and laid over what comes 
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeAlias
 
 import cv2
@@ -31,6 +32,7 @@ ColorMap: TypeAlias = Callable[[Floats], Floats]
 
 NODES = 33
 STRIP_PIXELS = 1 << 19
+THREADS = 2
 
 # Fine texture is what a blur over this many pixels takes away, at most this many of 255 levels of
 # it: film grain, sensor noise, JPEG blocks. The nearer to an edge, the less: a table that stretches
@@ -78,11 +80,12 @@ def apply(
     *,
     texture: float | None = None,
     strip_rows: int | None = None,
+    threads: int = THREADS,
 ) -> Rgb:
     """Send a picture through a table; return a new picture.
 
-    The work goes in strips, so that beside input and output only a strip's worth of memory is
-    used. The height of a strip does not change the result.
+    The work goes in strips, so that beside input and output only a few strips' worth of memory is
+    used. Neither the height of a strip nor the number of threads changes the result.
 
     Args:
         image: height x width x 3.
@@ -91,19 +94,25 @@ def apply(
         texture: fine texture does not go through the table, but is added to what comes out of it,
             this many times, 0..1. By default all goes through the table.
         strip_rows: rows in a strip; by default half a megapixel of them, which stays in the cache.
+        threads: how many strips are worked on at a time.
     """
     height, width = image.shape[:2]
     out = np.empty_like(image)
     cover = protected.over(height, width) if protected is not None else None
-    step = strip_rows or max(1, STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        rows = slice(top, min(top + step, height))
+
+    def send(rows: slice) -> None:
         if texture is None:
             out[rows] = _through(table, np.ascontiguousarray(image[rows]))
         else:
             out[rows] = _without_texture(image, rows, table, texture)
         if cover is not None:
             cover.keep(image, out, rows)
+
+    step = strip_rows or max(1, STRIP_PIXELS // width)
+    strips = [slice(top, min(top + step, height)) for top in range(0, height, step)]
+    # Pillow and OpenCV let go of the interpreter while they work.
+    with ThreadPoolExecutor(min(len(strips), threads)) as pool:
+        list(pool.map(send, strips))  # raises what one of them has raised
     return out
 
 

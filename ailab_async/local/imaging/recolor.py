@@ -24,10 +24,12 @@ from .template import template_map
 FULL_TURN_DEGREE = 0.4
 """The degree at which AUTO's hues stand where they were asked to; the service's default."""
 
+REFERENCE_SIDE = 192
+"""So many pixels on the long side are all that is read of a reference: its people only have to
+stay out of the reading, and small faces weigh little there."""
+
 _HALF_TURN = 180.0
 _PORTRAIT_SIDE = 512
-# The people of a reference only have to stay out of the reading; small faces weigh little there.
-_REFERENCE_SIDE = 256
 _SAMPLE_SIDE = 160
 _LEAST_SAMPLE = 0.05
 _HALF = 0.5
@@ -166,7 +168,7 @@ def recolor_reference(
 
     Args:
         image: height x width x 3.
-        reference: height x width x 3, of any size; 256 pixels on the long side are enough.
+        reference: height x width x 3, of any size; `REFERENCE_SIDE` pixels on its long side do.
         degree: strength, 0..1.
         protect: keep skin, heads and hair of the picture, and do not read colours off those of
             the reference.
@@ -184,7 +186,7 @@ def recolor_reference(
     if degree <= 0:
         return image.copy()
     found, portrait = _read(image, protect=protect, keep=keep)
-    wanted, _ = _read(reference, protect=protect, side=_REFERENCE_SIDE)
+    wanted, _ = _read(reference, protect=protect, side=REFERENCE_SIDE)
     return _moved(image, found, transport_map(found, wanted), degree, portrait)
 
 
