@@ -1,5 +1,7 @@
 """Make the motion-*.jpg and cartoon-*.jpg of this folder from its photographs.
 
+And the nine styles that the engine's page shows, from the head of the portrait.
+
 Run as `python docs/pictures/make_motion_sheets.py` where `ailab-async[local]` is installed.
 """
 
@@ -26,6 +28,9 @@ STYLES = (
     "8 graceful Chinese",
 )
 HEAD = np.s_[0:210, 115:325]
+STYLES_FILE = HERE.parents[1] / "ailab_async" / "local" / "page" / "styles.jpg"
+STYLES_TILE = 176
+DRAWN_HEAD = np.s_[0:735, 320:1055]
 
 
 def read(name: str) -> np.ndarray:
@@ -59,6 +64,19 @@ def cartoons() -> None:
         save(f"cartoon-{name}", tiles, columns=3)
 
 
+def styles() -> None:
+    """Draw a head in all nine styles, three in a row, without captions."""
+    image = read("portrait")
+    size = (STYLES_TILE, STYLES_TILE)
+    sheet = Image.new("RGB", (3 * STYLES_TILE, 3 * STYLES_TILE))
+    for style in range(9):
+        # a part of the drawing, whose strokes and dots would be too fine in one of the part
+        drawn = np.ascontiguousarray(cartoon.cartoon(image, style)[DRAWN_HEAD])
+        tile = Image.fromarray(drawn).resize(size, Image.Resampling.LANCZOS)
+        sheet.paste(tile, (style % 3 * STYLES_TILE, style // 3 * STYLES_TILE))
+    sheet.save(STYLES_FILE, quality=82, optimize=True)
+
+
 def films() -> None:
     """Show what moves in two photographs, and how far hair goes."""
     portrait = read("portrait")
@@ -85,4 +103,5 @@ def films() -> None:
 if __name__ == "__main__":
     cv2.setNumThreads(1)
     cartoons()
+    styles()
     films()

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -286,6 +287,7 @@ def faces(photos: dict[str, Picture]) -> None:
 def main() -> None:
     """Print all tables."""
     cv2.setNumThreads(1)
+    warnings.simplefilter("ignore")  # peers that divide by zero, colours outside of sRGB
     photos = photographs()
     print(f"{len(photos)} photographs: {', '.join(photos)}; at most 640 pixels on the long side")
     if not PEER_PYTHON:
