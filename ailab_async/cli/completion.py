@@ -119,7 +119,7 @@ def _bash(commands: list[_Command]) -> str:
 _ailab() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
     local IFS=$' \\t\\n' place="" word next files=""
-    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    for word in "${{COMP_WORDS[@]:1:$((COMP_CWORD-1))}}"; do
         next="${{place:+$place }}$word"
         case "$next" in
             {places}) place="$next" ;;
@@ -195,10 +195,10 @@ def _fish(commands: list[_Command]) -> str:
                 f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
                 for name in option.names
             ]
-            if option.takes:
-                parts.append("-r")
             if option.takes in {"file", "folder"}:
-                parts.append("-F")
+                parts.append("-r -F")
+            elif option.takes:
+                parts.append("-x")  # no files, also where the command itself takes some
             if option.values:
                 parts.append(f"-a {_fish_text(' '.join(option.values))}")
             lines.append(" ".join([*parts, f"-d {_fish_text(option.text)}"]))

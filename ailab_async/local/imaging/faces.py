@@ -158,16 +158,13 @@ class _View:
 
     def confirmed(self, box: Box) -> bool:
         """Tell whether all cascades agree about a frontal face, or most of them and the colour."""
-        votes, skin = self._votes(box), self._share(box) > _SKIN
-        return (
-            votes >= _ALL_VOTES
-            or (votes >= _MOST_VOTES and (skin or self._colorless(box)))
-            or (votes >= _HALF_OF_VOTES and skin)
-        )
+        if self._share(box) > _SKIN:
+            return self._has_votes(box, _HALF_OF_VOTES)
+        return self._has_votes(box, _MOST_VOTES if self._colorless(box) else _ALL_VOTES)
 
     def certain(self, box: Box) -> bool:
         """Tell whether most cascades agree about a frontal face, and the colour does."""
-        return self._share(box) > _SKIN and self._votes(box) >= _MOST_VOTES
+        return self._share(box) > _SKIN and self._has_votes(box, _MOST_VOTES)
 
     def profiles(self) -> list[Box]:
         """Find faces in profile, both ways: of the colour of skin, and with an eye or very large.
@@ -187,7 +184,7 @@ class _View:
             if (
                 self._share(box) > _SKIN
                 and not any(_repeats(brought, other) for other in found)
-                and (box.width > _VERY_LARGE * max(self.grey.shape) or self._votes(box))
+                and (box.width > _VERY_LARGE * max(self.grey.shape) or self._has_votes(box, 1))
             ):
                 found.append(brought)
         return found
@@ -196,19 +193,28 @@ class _View:
     def _smallest(self) -> int:
         return max(_SMALLEST_PIXELS, int(_SMALLEST * max(self.grey.shape)))
 
-    def _votes(self, box: Box) -> int:
-        """Ask the other cascades about a proposed face, in a window twice its size."""
+    def _has_votes(self, box: Box, wanted: int) -> bool:
+        """Ask the other cascades about a proposed face, in a window twice its size.
+
+        Once it is settled nobody else is asked: each takes its time.
+        """
         x, y, w, h, _ = box
         window = np.ascontiguousarray(
             self.grey[max(0, y - h // 2) : y + 3 * h // 2, max(0, x - w // 2) : x + 3 * w // 2]
         )
-        votes = 0
+        against = len(_VOTERS) - wanted
         for name in _VOTERS:
             if name == _EYE:
-                votes += bool(_detect(name, window, 1.1, 3, max(8, w // 8)))
+                found = _detect(name, window, 1.1, 3, max(8, w // 8))
             else:
-                votes += bool(_detect(name, window, 1.1, 2, int(0.6 * w)))
-        return votes
+                found = _detect(name, window, 1.1, 2, int(0.6 * w))
+            if found:
+                wanted -= 1
+            else:
+                against -= 1
+            if not wanted or against < 0:
+                break
+        return not wanted
 
     def _share(self, box: Box) -> float:
         """Return how much of a face's middle has the colour of skin."""
