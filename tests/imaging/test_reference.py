@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from ailab_async.local.imaging.recolor import recolor_reference
+from ailab_async.local import jobs
+from ailab_async.local.imaging import codec
+from ailab_async.local.imaging.recolor import REFERENCE_SIDE, recolor_reference
 
+from .conftest import PICTURES
 from .measures import kept_detail, noise_gain, wasserstein
 
 
@@ -60,6 +63,15 @@ def test_the_size_of_the_reference_does_not_matter(coffee, dusk):
     small = np.ascontiguousarray(dusk[::2, ::2])
     one, other = reference(coffee, dusk, 1), reference(coffee, small, 1)
     assert abs(one.astype(int) - other).mean() < 4
+
+
+def test_a_worker_decodes_of_a_reference_what_is_read_and_no_less():
+    picture, goal = ((PICTURES / f"{name}.jpg").read_bytes() for name in ("coffee", "portrait"))
+    job = {"operation": "recolor", "mode": "REF_PIC", "degree": 1, "format": "PNG"}
+    ((made, _),) = jobs.do(job, (picture, goal))
+    image, smaller = codec.decode(picture), codec.decode(goal, at_least=REFERENCE_SIDE)
+    assert max(smaller.shape) < max(codec.decode(goal).shape)
+    assert np.array_equal(codec.decode(made), recolor_reference(image, smaller, degree=1))
 
 
 @pytest.mark.parametrize("level", [80, 128, 200])
