@@ -22,6 +22,9 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _UPRIGHT = 1
 _JPEG_QUALITY = 93
 _PNG_LEVEL = 3
+# Pillow holds four bytes a pixel and the array three; a progressive JPEG's coefficients are kept
+# until all of them are there.
+_BYTES_EACH, _BYTES_PROGRESSIVE, _BYTES_BESIDE = 7, 6, 1 << 21
 
 
 class UndecodableImage(ValueError):
@@ -81,7 +84,19 @@ def _draft_size(size: tuple[int, int], at_least: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def _ask_for_memory(image: Image.Image) -> None:
+    """Raise `MemoryError` where there is too little to decode a picture.
+
+    A decoder that is refused memory says that the data are broken, which blames the picture. So
+    as much as it will take is asked for before, and given back untouched.
+    """
+    width, height = image.size
+    each = _BYTES_EACH + (_BYTES_PROGRESSIVE if image.info.get("progressive") else 0)
+    np.empty(width * height * each + _BYTES_BESIDE, np.uint8)
+
+
 def _to_array(image: Image.Image) -> Rgb:
+    _ask_for_memory(image)
     image.load()
     # The hosted service looks at pixels as they are stored and drops the EXIF tag with them, so a
     # phone's portrait photo comes back lying on its side. Turning the pixels first costs nothing
